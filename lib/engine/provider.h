@@ -76,8 +76,6 @@ struct srt_plan {
     int32_t keyed_by_store; /* 1: the node's key holds the store's name */
 };
 
-#define SRT_SCRATCH_LEN 256
-
 struct srt_exchange {
     /* in */
     const struct srt_ref *ref;
@@ -95,8 +93,8 @@ struct srt_exchange {
     struct srt_request request;
     struct srt_grant grant;
     struct srt_failure failure;
-    /* between the steps of one exchange; in the arena, wiped at its end */
-    char *scratch;                         /* SRT_SCRATCH_LEN bytes, zeroed at step 0 */
+    /* between the steps of one exchange; wiped at its end */
+    struct srt_secbuf scratch;
 };
 
 struct srt_provider {
@@ -109,7 +107,7 @@ struct srt_provider {
     enum srt_step (*renew)(struct srt_exchange *x);  /* NULL: fetch */
     enum srt_step (*check)(struct srt_exchange *x);  /* NULL: fetch */
     enum srt_step (*revoke)(struct srt_exchange *x); /* NULL: nothing to give back */
-    int internal; /* 1: not for references of users (a login) */
+    int internal; /* 1: not for references of users (a login): the path names its store */
 };
 
 /* Fills x->failure and answers SRT_FAIL. Fixed formats only. */

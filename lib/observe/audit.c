@@ -16,6 +16,7 @@
 #define AUDIT_REASON_MAX 400  /* an error's message is shorter */
 #define AUDIT_SOURCE_MAX 2048 /* SRT_REF_MAX */
 
+#define AUDIT_CLIENT_LABEL "secretrt.audit client"
 #define AUDIT_HASH_PREFIX "hmac-sha256:"
 #define AUDIT_MORE "\xE2\x80\xA6"     /* "…" stands where a text was cut */
 #define AUDIT_REPLACED "\xEF\xBF\xBD" /* U+FFFD */
@@ -109,6 +110,18 @@ static void audit_texts_copy(const struct audit_text *list, size_t n, char *out)
     }
 }
 
+/* Two clients of one process may write equal lines within one millisecond. */
+static int audit_name_client(struct srt_audit *audit)
+{
+    uint8_t mac[SRT_SHA256_LEN];
+    int status = srt_hmac_sha256(mac, audit->key, sizeof(audit->key),
+                                 AUDIT_CLIENT_LABEL, strlen(AUDIT_CLIENT_LABEL));
+
+    if (status == 0)
+        srt_hex(audit->client, mac, SRT_AUDIT_CLIENT_LEN);
+    return status;
+}
+
 int srt_audit_new(struct srt_audit **out, const struct srt_audit_identity *identity,
                   const uint8_t key[SRT_AUDIT_KEY_LEN])
 {
@@ -123,12 +136,17 @@ int srt_audit_new(struct srt_audit **out, const struct srt_audit_identity *ident
     const size_t n = sizeof(text) / sizeof(text[0]);
     struct srt_audit *audit = srt_alloc(sizeof(*audit) + audit_texts_len(text, n));
 
-    *out = audit;
+    *out = NULL;
     if (audit == NULL)
         return SECRETRT_ERR_NOMEM;
     audit_texts_copy(text, n, (char *)(audit + 1));
     memcpy(audit, &head, sizeof(head));
     memcpy(audit->key, key, SRT_AUDIT_KEY_LEN);
+    if (audit_name_client(audit) != 0) {
+        srt_audit_free(audit);
+        return SECRETRT_ERR_NOMEM;
+    }
+    *out = audit;
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #define SRT_AUDIT_KEY_LEN 32
+#define SRT_AUDIT_CLIENT_LEN 8
 
 /* Immutable but for seq and link, which belong to the thread that seals and commits. */
 struct srt_audit {
@@ -21,8 +22,9 @@ struct srt_audit {
     int64_t pid;
     int64_t uid;
     uint8_t key[SRT_AUDIT_KEY_LEN];
-    uint64_t seq;                 /* of the line committed last; 0: none */
-    uint8_t link[SRT_SHA256_LEN]; /* its hash; zeros: none */
+    char client[2 * SRT_AUDIT_CLIENT_LEN + 1]; /* tells chains in one file apart */
+    uint64_t seq;                              /* of the line committed last; 0: none */
+    uint8_t link[SRT_SHA256_LEN];              /* its hash; zeros: none */
 };
 
 struct srt_audit_entry {

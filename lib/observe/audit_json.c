@@ -205,6 +205,7 @@ static void audit_json_line(struct srt_buf *out, const struct srt_audit_entry *e
     srt_buf_text_add(out, "{\"schema\":\"" AUDIT_JSON_SCHEMA "\"");
     audit_json_time(&json, "ts", open->at_ms);
     audit_json_count(&json, "seq", open->seq);
+    audit_json_text(&json, "client", entry->audit->client);
     audit_json_text(&json, "event", open->event);
     audit_json_text(&json, "outcome", open->outcome);
     audit_json_optional(&json, AUDIT_JSON_REASON, "reason", open->reason);

@@ -84,6 +84,17 @@ static enum srt_step vault_login_token_bad(struct srt_exchange *x, const char *n
     return srt_vault_failed(x);
 }
 
+static enum srt_step vault_login_token_unanswered(struct srt_exchange *x,
+                                                  const char *name)
+{
+    char what[SRT_FOREIGN_MAX + 32] = "vault: the token from ";
+    size_t n = strlen(what);
+
+    srt_text_clean(what + n, sizeof(what) - n, name, strlen(name));
+    (void)srt_step_unanswered(x, what);
+    return srt_vault_failed(x);
+}
+
 /* The reply of a source: on to the next, or to the look-up of what it said. */
 static enum srt_step vault_login_token_found(struct srt_exchange *x)
 {
@@ -105,10 +116,8 @@ static enum srt_step vault_login_token_found(struct srt_exchange *x)
         (reply->outcome == SRT_OUTCOME_ANSWERED && len == 0 &&
          source[at].kind == SRT_REQUEST_ENVIRONMENT))
         return vault_login_token_ask(x, at + 1);
-    if (reply->outcome != SRT_OUTCOME_ANSWERED) {
-        (void)srt_step_unanswered(x, source[at].name);
-        return srt_vault_failed(x);
-    }
+    if (reply->outcome != SRT_OUTCOME_ANSWERED)
+        return vault_login_token_unanswered(x, source[at].name);
     if (source[at].kind == SRT_REQUEST_FILE && (reply->file_mode & S_IWOTH) != 0)
         return vault_login_token_bad(x, source[at].name,
                                      "is refused: everybody may write the file");

@@ -88,7 +88,7 @@ static enum srt_step env_keep(struct srt_exchange *x, const char *variable)
     if (reply->outcome == SRT_OUTCOME_ABSENT)
         return srt_step_fail(x, SRT_CLASS_ABSENT, "env: %s is not set", clean);
     if (reply->outcome != SRT_OUTCOME_ANSWERED)
-        return srt_step_unanswered(x, "env");
+        return srt_step_unanswered(x, clean);
     if (len == 0)
         return srt_step_fail(x, SRT_CLASS_ABSENT, "env: %s is empty", clean);
     srt_secbuf_add(&x->scratch, &len, sizeof(len));

@@ -1,5 +1,6 @@
 /* The configuration: one JSON text, validated in one place against tables that the
- * providers declare, then completed from each store's conventions. Immutable once read. */
+ * providers declare, then completed from each store's conventions. Immutable once read.
+ */
 #ifndef SRT_ENGINE_CONFIG_H
 #define SRT_ENGINE_CONFIG_H
 
@@ -22,19 +23,20 @@ enum srt_setting_type {
 };
 
 struct srt_setting {
-    const char *name;    /* "auth.method": object "auth", key "method" */
+    const char *name; /* "auth.method": object "auth", key "method" */
     enum srt_setting_type type;
-    const char *env;     /* variables of the store's convention, best first: "BAO_ADDR VAULT_ADDR"; NULL */
-    const char *choices; /* "token kubernetes jwt approle"; NULL */
+    const char *env;      /* variables of the store's convention, best first: "BAO_ADDR
+                             VAULT_ADDR"; NULL */
+    const char *choices;  /* "token kubernetes jwt approle"; NULL */
     const char *fallback; /* used when nothing else says; NULL */
 };
 
 /* One store: a provider's settings under one name. */
 struct srt_store_value {
     const struct srt_setting *setting;
-    char **text;    /* n texts; FLAG "true"/"false", NUMBER and DURATION digits (ms) */
+    char **text; /* n texts; FLAG "true"/"false", NUMBER and DURATION digits (ms) */
     size_t n;
-    const char *origin; /* "line 3", "BAO_ADDR", "default"; owned by the store */
+    char *origin; /* "line 3", "BAO_ADDR", "default"; owned by the store */
 };
 
 struct srt_store_config {
@@ -46,18 +48,19 @@ struct srt_store_config {
 
 /* NULL and 0 where the setting is absent. */
 const char *srt_store_text(const struct srt_store_config *store, const char *setting);
-const char *const *srt_store_list(const struct srt_store_config *store, const char *setting, size_t *n);
+const char *const *srt_store_list(const struct srt_store_config *store,
+                                  const char *setting, size_t *n);
 int srt_store_flag(const struct srt_store_config *store, const char *setting);
 int64_t srt_store_number(const struct srt_store_config *store, const char *setting);
 
 struct srt_secret_config {
     char *name;
-    char **source;       /* references, best first */
+    char **source; /* references, best first */
     size_t sources;
-    char **field;        /* required fields */
+    char **field; /* required fields */
     size_t fields;
-    int64_t refresh_ms;  /* 0: the store's own */
-    int64_t overlap_ms;  /* 0: 30 000 */
+    int64_t refresh_ms;     /* 0: the store's own */
+    int64_t overlap_ms;     /* 0: 30 000 */
     int64_t tier4_until_ms; /* Unix; 0: none of its own */
     int32_t weakest_tier;   /* 0: none of its own */
     int32_t lazy;
@@ -73,7 +76,7 @@ struct srt_policy {
 };
 
 struct srt_audit_config {
-    char *file;  /* NULL: no file sink */
+    char *file; /* NULL: no file sink */
     int32_t required;
     int32_t reserved;
 };
@@ -101,12 +104,15 @@ int srt_config_read(struct srt_config **out, const char *text, size_t len,
                     void *data, struct secretrt_error *err);
 void srt_config_free(struct srt_config *config); /* NULL ok */
 
-const struct srt_secret_config *srt_config_secret(const struct srt_config *config, const char *name);
-const struct srt_store_config *srt_config_store(const struct srt_config *config, const char *name);
+const struct srt_secret_config *srt_config_secret(const struct srt_config *config,
+                                                  const char *name);
+const struct srt_store_config *srt_config_store(const struct srt_config *config,
+                                                const char *name);
 /* The scheme of a reference: a provider, and its store if it has settings. 0, or
  * ERR_CONFIG naming the nearest known scheme. */
 int srt_config_scheme(const struct srt_config *config, const char *scheme,
                       const struct srt_provider **provider,
-                      const struct srt_store_config **store, struct secretrt_error *err);
+                      const struct srt_store_config **store,
+                      struct secretrt_error *err);
 
 #endif

@@ -17,16 +17,19 @@ struct srt_ref {
     char *path;   /* decoded; may hold "/", ":", "@", "+", "=" */
     struct srt_option *option; /* decoded, in the order given */
     size_t options;
-    char *field;  /* decoded; NULL if none */
+    char *field; /* decoded; NULL if none */
 };
 
 #define SRT_REF_MAX 2048
 
-/* 0; ERR_INVALID: no "://", an empty or ".." segment that climbs, NUL, a bad escape, a
- * repeated option; ERR_NOMEM. The message names the reference (it is no secret). */
+/* 0; ERR_INVALID: no scheme and "://", a ".." segment, NUL or another control character
+ * (also escaped), a space, a bad escape, an option without name or "=", a repeated
+ * option, an empty field, too long; ERR_NOMEM. The message names the reference (it is
+ * no secret). */
 int srt_ref_parse(struct srt_ref *out, const char *text, struct secretrt_error *err);
 void srt_ref_wipe(struct srt_ref *ref);
-const char *srt_ref_option(const struct srt_ref *ref, const char *name); /* NULL if absent */
-int srt_ref_looks_like(const char *name); /* 1: holds "://" */
+const char *srt_ref_option(const struct srt_ref *ref,
+                           const char *name); /* NULL if absent */
+int srt_ref_looks_like(const char *name);     /* 1: holds "://" */
 
 #endif

@@ -9,10 +9,12 @@ struct srt_list {
     struct srt_list *prev;
 };
 
-#define SRT_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define SRT_CONTAINER(ptr, type, member)                                               \
+    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 /* Safe against removal of the current entry. */
-#define SRT_LIST_EACH(it, tmp, head)                                                        \
-    for ((it) = (head)->next, (tmp) = (it)->next; (it) != (head); (it) = (tmp), (tmp) = (it)->next)
+#define SRT_LIST_EACH(it, tmp, head)                                                   \
+    for ((it) = (head)->next, (tmp) = (it)->next; (it) != (head);                      \
+         (it) = (tmp), (tmp) = (it)->next)
 
 static inline void srt_list_init(struct srt_list *head)
 {

@@ -14,7 +14,10 @@ struct srt_cond {
     pthread_cond_t cond;
 };
 
-#define SRT_LOCK_INIT { PTHREAD_MUTEX_INITIALIZER }
+#define SRT_LOCK_INIT                                                                  \
+    {                                                                                  \
+        PTHREAD_MUTEX_INITIALIZER                                                      \
+    }
 
 void srt_lock_init(struct srt_lock *lock);
 void srt_lock_wipe(struct srt_lock *lock);

@@ -19,7 +19,7 @@ void srt_error_clear(struct secretrt_error *err);
  * Returns status. Fixed formats only: never a body, header, token or value. */
 int srt_fail(struct secretrt_error *err, int status, const char *format, ...)
     SRT_PRINTF(3, 4);
-int srt_nomem(struct secretrt_error *err); /* srt_fail(err, ERR_NOMEM, "out of memory") */
+int srt_nomem(struct secretrt_error *err); /* srt_fail: ERR_NOMEM, "out of memory" */
 
 /* Puts "prefix: " before a message that is there and does not begin with it yet. */
 void srt_error_prefix(struct secretrt_error *err, const char *prefix);

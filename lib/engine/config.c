@@ -125,11 +125,10 @@ static int config_parse(struct srt_json **doc, const char *text, size_t len,
 }
 
 int srt_config_read(struct srt_config **out, const char *text, size_t len,
-                    const struct srt_provider *const *providers, srt_getenv_fn *lookup,
-                    void *data, struct secretrt_error *err)
+                    const struct srt_provider *const *providers,
+                    const struct srt_lookup *lookup, struct secretrt_error *err)
 {
-    struct srt_config_build build = {
-        .lookup = lookup, .data = data, .err = err, .owner = ""};
+    struct srt_config_build build = {.lookup = lookup, .err = err, .owner = ""};
     struct srt_config *config = srt_alloc(sizeof(*config));
     struct srt_json *doc = NULL;
     int status = 0;

@@ -94,14 +94,17 @@ struct srt_config {
 };
 
 /* Where conventions look: the process's environment, or a test's. */
-typedef const char *srt_getenv_fn(const char *name, void *data);
+struct srt_lookup {
+    const char *(*get)(const char *name, void *data);
+    void *data;
+};
 
-/* text NULL or len 0: only conventions. Each provider that has settings gets a store of
- * its own scheme's name even when the text says nothing about it. 0; ERR_CONFIG with
- * line, column and the nearest known key; ERR_NOMEM. */
+/* text NULL or len 0: only conventions; lookup NULL: none. Each provider that has
+ * settings gets a store of its own scheme's name even when the text says nothing about
+ * it. 0; ERR_CONFIG with line, column and the nearest known key; ERR_NOMEM. */
 int srt_config_read(struct srt_config **out, const char *text, size_t len,
-                    const struct srt_provider *const *providers, srt_getenv_fn *lookup,
-                    void *data, struct secretrt_error *err);
+                    const struct srt_provider *const *providers,
+                    const struct srt_lookup *lookup, struct secretrt_error *err);
 void srt_config_free(struct srt_config *config); /* NULL ok */
 
 const struct srt_secret_config *srt_config_secret(const struct srt_config *config,

@@ -16,8 +16,7 @@
 struct srt_config_build {
     struct srt_config *config;
     const struct srt_json *doc;
-    srt_getenv_fn *lookup;
-    void *data;
+    const struct srt_lookup *lookup;
     struct secretrt_error *err;
     const char *owner; /* the object that is being read: "vault.auth"; "": the root */
     /* Where the value at hand is from, for messages: `line 3, column 5: "address" in

@@ -74,7 +74,7 @@ int srt_config_plain(struct srt_config_build *build, const char *text, size_t le
 const char *srt_config_home(const struct srt_config_build *build)
 {
     const char *home =
-        build->lookup != NULL ? build->lookup("HOME", build->data) : NULL;
+        build->lookup != NULL ? build->lookup->get("HOME", build->lookup->data) : NULL;
 
     return home != NULL && home[0] == '/' ? home : NULL;
 }

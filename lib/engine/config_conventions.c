@@ -62,7 +62,7 @@ static int config_conventions_env(struct srt_config_build *build,
             continue;
         memcpy(name, word, len);
         name[len] = '\0';
-        text = build->lookup(name, build->data);
+        text = build->lookup->get(name, build->lookup->data);
         if (text == NULL || text[0] == '\0')
             continue;
         srt_text_copy(build->place, sizeof(build->place), name);

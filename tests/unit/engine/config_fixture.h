@@ -52,9 +52,11 @@ static const char *getenv_fake(const char *name, void *data)
 static int read_with(struct srt_config **out, const char *text, const char **pairs,
                      struct secretrt_error *err)
 {
+    const struct srt_lookup lookup = {getenv_fake, (void *)pairs};
+
     srt_error_clear(err);
     return srt_config_read(out, text, text != NULL ? strlen(text) : 0, registry,
-                           getenv_fake, (void *)pairs, err);
+                           &lookup, err);
 }
 
 static struct srt_config *must_read(const char *text, const char **pairs)

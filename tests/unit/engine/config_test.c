@@ -131,7 +131,7 @@ static void works_without_a_text(void **state)
     assert_int_equal(srt_store_number(srt_config_store(config, "vault"), "in_flight"),
                      4);
     srt_config_free(config);
-    assert_int_equal(srt_config_read(&config, "{}", 2, registry, NULL, NULL, NULL), 0);
+    assert_int_equal(srt_config_read(&config, "{}", 2, registry, NULL, NULL), 0);
     srt_config_free(config);
     srt_config_free(NULL);
 }
@@ -314,7 +314,7 @@ static void refuses_mistakes_and_says_where(void **state)
         if (bads[i].message != NULL)
             assert_string_equal(err.message, bads[i].message);
         assert_int_equal(srt_config_read(&config, bads[i].text, strlen(bads[i].text),
-                                         registry, NULL, NULL, NULL),
+                                         registry, NULL, NULL),
                          SECRETRT_ERR_CONFIG);
     }
 }

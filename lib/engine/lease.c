@@ -1,0 +1,393 @@
+/* One product of a node: when it ends and why, and how it is given back. */
+#include "base/alloc.h"
+#include "engine/graph.h"
+#include <string.h>
+
+#define LEASE_CROWD 50
+#define LEASE_REVOKE_TRIES 3
+#define LEASE_LAST_BREATH_MS 1000
+#define LEASE_RENEW_GAP_MS 1000
+#define LEASE_DRAIN_MS 30000 /* for values without an end of their own */
+
+static void lease_fire(struct srt_engine *engine, struct srt_due *due);
+
+static int64_t lease_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The least of the lease's own end and that of the login it dies with. */
+int64_t srt_lease_end(const struct srt_lease *lease, const char **limited_by)
+{
+    int64_t end = lease_min(lease->not_after_ms, lease->max_end_ms);
+    const char *by = end == SRT_NEVER ? "" : "lease";
+
+    if (lease->grant.not_after_wall_ms != 0 && lease->grant.ttl_ms < 0)
+        by = "certificate";
+    for (size_t i = 0; i < SRT_NEEDS_MAX; i++) {
+        const struct srt_lease *owner = lease->owner[i];
+        int64_t ends;
+
+        if (owner == NULL || !owner->node->plan.login)
+            continue;
+        ends = owner->max_end_ms;
+        if (!owner->grant.renewable || owner->state != SRT_LEASE_LIVE ||
+            owner->node->state == SRT_NODE_DEGRADED)
+            ends = lease_min(ends, owner->not_after_ms);
+        if (ends < end) {
+            end = ends;
+            by = "login";
+        }
+    }
+    if (limited_by != NULL)
+        *limited_by = by;
+    return end;
+}
+
+void srt_lease_restamp(struct srt_engine *engine, struct srt_lease *lease)
+{
+    srt_life_set(lease->life, srt_lease_end(lease, NULL), engine->now_ms,
+                 engine->wall_ms);
+}
+
+/* Counts from before the request was sent; the server cuts to whole seconds. */
+static void lease_granted(struct srt_engine *engine, struct srt_lease *lease,
+                          const struct srt_task *task)
+{
+    const struct srt_grant *grant = &task->x.grant;
+
+    lease->requested_ms = task->started_ms;
+    lease->granted_ms = SRT_NEVER;
+    if (grant->ttl_ms >= 0)
+        lease->granted_ms = grant->ttl_ms;
+    else if (lease->grant.not_after_wall_ms != 0)
+        lease->granted_ms = lease->grant.not_after_wall_ms - engine->wall_ms +
+                            (engine->now_ms - task->started_ms);
+    lease->not_after_ms = SRT_NEVER;
+    if (lease->granted_ms != SRT_NEVER)
+        lease->not_after_ms =
+            task->started_ms + lease->granted_ms - srt_margin_ms(lease->granted_ms);
+}
+
+static void lease_take_owners(struct srt_lease *lease, struct srt_task *task)
+{
+    lease->weakest_tier = lease->grant.tier;
+    for (size_t i = 0; i < SRT_NEEDS_MAX; i++) {
+        struct srt_lease *owner = task->owner[i];
+
+        lease->owner[i] = owner; /* with the task's reference and count */
+        task->owner[i] = NULL;
+        if (owner != NULL && owner->weakest_tier > lease->weakest_tier)
+            lease->weakest_tier = owner->weakest_tier;
+    }
+}
+
+int srt_lease_new(struct srt_lease **out, struct srt_engine *engine,
+                  struct srt_task *task)
+{
+    struct srt_lease *lease = srt_alloc(sizeof(*lease));
+    struct srt_node *node = task->node;
+    int64_t end;
+
+    *out = NULL;
+    if (lease == NULL)
+        return SECRETRT_ERR_NOMEM;
+    lease->life = srt_life_new();
+    if (lease->life == NULL || srt_due_init(engine, &lease->due, lease_fire) != 0) {
+        srt_life_unref(lease->life);
+        srt_free(lease);
+        return SECRETRT_ERR_NOMEM;
+    }
+    srt_list_init(&lease->link);
+    lease->node = node;
+    lease->refs = 1;
+    lease->state = SRT_LEASE_CANDIDATE;
+    lease->generation = ++node->generation;
+    lease->grant = task->x.grant;
+    memset(&task->x.grant, 0, sizeof(task->x.grant));
+    task->x.grant.ttl_ms = lease->grant.ttl_ms;
+    lease->max_end_ms = SRT_NEVER;
+    lease->drain_by_ms = SRT_NEVER;
+    lease_granted(engine, lease, task);
+    lease_take_owners(lease, task);
+    end = srt_lease_end(lease, NULL);
+    if (end == SRT_NEVER)
+        srt_terms_set(&lease->terms, 0, node->overlap_ms);
+    else
+        srt_terms_set(&lease->terms,
+                      lease_min(lease->granted_ms, end - task->started_ms),
+                      node->overlap_ms);
+    srt_lease_restamp(engine, lease);
+    *out = lease;
+    return 0;
+}
+
+void srt_lease_ref(struct srt_lease *lease)
+{
+    lease->refs++;
+}
+
+void srt_lease_unref(struct srt_engine *engine, struct srt_lease *lease)
+{
+    if (lease == NULL || --lease->refs > 0)
+        return;
+    srt_due_wipe(engine, &lease->due);
+    srt_grant_wipe(&lease->grant);
+    srt_life_unref(lease->life);
+    srt_free(lease);
+}
+
+int srt_lease_extend(struct srt_engine *engine, struct srt_lease *lease,
+                     const struct srt_task *task)
+{
+    int64_t granted = task->x.grant.ttl_ms;
+    int short_of =
+        granted >= 0 && granted < task->asked_ms - srt_tolerance_ms(task->asked_ms);
+
+    lease_granted(engine, lease, task);
+    lease->renewals++;
+    lease->first_renewal_done = 1;
+    if (short_of)
+        lease->max_end_ms = lease->not_after_ms;
+    srt_lease_restamp(engine, lease);
+    return short_of;
+}
+
+/* A login's successor must be there before all that hangs on it is made anew. */
+static int64_t lease_lead_ms(struct srt_engine *engine, const struct srt_lease *lease)
+{
+    struct srt_list *it, *tmp;
+    int64_t lead = 0;
+    unsigned leases = 0;
+
+    if (!lease->node->plan.login)
+        return lease->terms.lead_ms;
+    SRT_LIST_EACH(it, tmp, &engine->nodes)
+    {
+        const struct srt_node *node = SRT_CONTAINER(it, struct srt_node, link);
+
+        for (size_t i = 0; i < node->plan.needs; i++)
+            if (node->need[i] == lease->node && node->current != NULL) {
+                leases++;
+                if (node->current->terms.lead_ms > lead)
+                    lead = node->current->terms.lead_ms;
+            }
+    }
+    if (leases == 0)
+        return lease->terms.lead_ms;
+    return srt_login_lead_ms(lead, leases, lease->terms.life_ms);
+}
+
+void srt_lease_plan(struct srt_engine *engine, struct srt_lease *lease)
+{
+    const struct srt_node *node = lease->node;
+    int64_t end = lease_min(lease->not_after_ms, lease->max_end_ms);
+    int64_t refresh = node->refresh_ms;
+    int64_t gap = lease_min(LEASE_RENEW_GAP_MS, lease->granted_ms / 5);
+    double u = srt_engine_chance(engine);
+    int crowd = !lease->first_renewal_done && node->store->leases > LEASE_CROWD;
+
+    lease->renew_at_ms = lease->rotate_at_ms = lease->refresh_at_ms = SRT_NEVER;
+    if (refresh == 0)
+        refresh = lease->grant.refresh_ms != 0 ? lease->grant.refresh_ms
+                                               : node->plan.refresh_ms;
+    if (end == SRT_NEVER) {
+        if (refresh > 0)
+            lease->refresh_at_ms = lease->requested_ms + refresh - refresh / 10 +
+                                   (int64_t)(u * (double)refresh / 5);
+        return;
+    }
+    if (lease->grant.renewable && node->provider->renew != NULL &&
+        lease->max_end_ms == SRT_NEVER) {
+        lease->renew_at_ms =
+            lease->requested_ms +
+            srt_renew_after_ms(&lease->terms, lease->granted_ms, crowd, u);
+        if (lease->renew_at_ms < engine->now_ms + gap)
+            lease->renew_at_ms = engine->now_ms + gap;
+    } else if (!node->plan.mints && !node->plan.login) {
+        lease->rotate_at_ms = lease->requested_ms +
+                              (int64_t)((double)lease->granted_ms * (0.70 + 0.10 * u));
+    } else {
+        lease->rotate_at_ms =
+            end - srt_rotate_before_ms(lease_lead_ms(engine, lease), u);
+    }
+}
+
+/* ---- giving back ---- */
+
+static int lease_op(struct srt_engine *engine, struct srt_lease *lease, enum srt_op op,
+                    int64_t asked_ms)
+{
+    int rc = srt_task_new(&lease->task, engine, lease->node, lease, op);
+
+    if (rc == 0) {
+        lease->task->asked_ms = asked_ms;
+        srt_task_queue(engine, lease->task, lease->drain_by_ms);
+    }
+    return rc;
+}
+
+/* 1: the login that it was made with will take it along when that is given back. */
+static int lease_is_swept(const struct srt_lease *lease)
+{
+    for (size_t i = 0; i < SRT_NEEDS_MAX; i++) {
+        const struct srt_lease *owner = lease->owner[i];
+
+        if (owner != NULL && owner->grant.sweeps && owner->grant.revocable &&
+            owner->state == SRT_LEASE_DRAINING)
+            return 1;
+    }
+    return 0;
+}
+
+static void lease_tell(struct srt_engine *engine, struct srt_lease *lease,
+                       const char *event, const struct srt_failure *failure)
+{
+    struct srt_record record;
+
+    srt_record_lease(&record, engine, lease->node, lease, event);
+    if (failure != NULL)
+        srt_record_failure(&record, failure);
+    srt_record_node(engine, lease->node, &record);
+}
+
+void srt_lease_dead(struct srt_engine *engine, struct srt_lease *lease)
+{
+    struct srt_list *it, *tmp;
+    struct srt_secret *secret;
+
+    if (lease->state == SRT_LEASE_DEAD)
+        return;
+    if (lease->state != SRT_LEASE_CANDIDATE && lease->node->store->leases > 0)
+        lease->node->store->leases--;
+    lease->state = SRT_LEASE_DEAD;
+    srt_due_set(engine, &lease->due, SRT_NEVER);
+    SRT_EACH_SECRET_OF(engine, lease->node, secret, it, tmp)
+    for (size_t i = 0; i < sizeof(secret->past) / sizeof(secret->past[0]); i++)
+        if (secret->past[i].lease == lease) {
+            uint64_t generation = secret->past[i].generation;
+
+            secret->past[i].lease = NULL;
+            srt_lease_unref(engine, lease);
+            srt_secret_drained_notice(engine, secret, generation);
+        }
+    for (size_t i = 0; i < SRT_NEEDS_MAX; i++) {
+        struct srt_lease *owner = lease->owner[i];
+
+        lease->owner[i] = NULL;
+        if (owner == NULL)
+            continue;
+        owner->dependents--;
+        if (owner->dependents == 0 && owner->state == SRT_LEASE_DRAINING)
+            srt_due_set(engine, &owner->due, engine->now_ms);
+        srt_lease_unref(engine, owner);
+    }
+    srt_list_remove(&lease->link);
+    engine->reap = 1;
+    srt_lease_unref(engine, lease);
+}
+
+/* Replaced: it lives on for those who hold it until drain_by, but is shortened at the
+ * store at once, so that it dies then even if we do. A login waits for its leases. */
+void srt_lease_retire(struct srt_engine *engine, struct srt_lease *lease)
+{
+    int64_t end = srt_lease_end(lease, NULL);
+    int64_t overlap = end == SRT_NEVER ? LEASE_DRAIN_MS : lease->terms.overlap_ms;
+    int counted = lease->state == SRT_LEASE_LIVE;
+
+    if (!counted) /* a candidate that nobody holds */
+        overlap = 0;
+    if (!counted)
+        lease->node->store->leases++;
+    lease->state = SRT_LEASE_DRAINING;
+    srt_list_append(&lease->node->retired, &lease->link);
+    if (lease->node->plan.login || lease->node->state == SRT_NODE_CLOSED || lease->gone)
+        overlap = 0;
+    lease->drain_by_ms = lease_min(engine->now_ms + overlap, end);
+    if (!lease->node->plan.login)
+        atomic_store_explicit(&lease->life->drain_by_ms, lease->drain_by_ms,
+                              memory_order_release);
+    if (overlap > 0 && lease->grant.revocable && lease->grant.renewable &&
+        lease->not_after_ms > lease->drain_by_ms)
+        (void)lease_op(engine, lease, SRT_OP_SHORTEN,
+                       overlap); /* else revoked in time */
+    srt_due_set(engine, &lease->due, lease->drain_by_ms);
+}
+
+void srt_lease_drain_now(struct srt_engine *engine, struct srt_lease *lease)
+{
+    if (lease->state != SRT_LEASE_DRAINING || lease->drain_by_ms <= engine->now_ms)
+        return;
+    lease->drain_by_ms = engine->now_ms;
+    atomic_store_explicit(&lease->life->drain_by_ms, lease->drain_by_ms,
+                          memory_order_release);
+    srt_due_set(engine, &lease->due, engine->now_ms);
+}
+
+static void lease_fire(struct srt_engine *engine, struct srt_due *due)
+{
+    struct srt_lease *lease = SRT_CONTAINER(due, struct srt_lease, due);
+
+    if (lease->state == SRT_LEASE_CANDIDATE) {
+        srt_node_candidate_overdue(engine, lease);
+        return;
+    }
+    if (lease->state != SRT_LEASE_DRAINING || lease->dependents > 0)
+        return;
+    if (lease->task != NULL) { /* shortening has had its time */
+        srt_task_free(engine, lease->task);
+        lease->task = NULL;
+    }
+    if (lease->gone || !lease->grant.revocable ||
+        lease->node->provider->revoke == NULL) {
+        srt_lease_dead(engine, lease);
+    } else if (lease_is_swept(lease)) {
+        srt_lease_dead(engine, lease);
+    } else if (lease_op(engine, lease, SRT_OP_REVOKE, 0) != 0) {
+        lease_tell(engine, lease, "lease.leak_possible", NULL);
+        engine->unreturned++;
+        srt_lease_dead(engine, lease);
+    }
+}
+
+/* The default policy lets a token shorten its leases, not revoke them. */
+static int lease_last_breath(struct srt_engine *engine, struct srt_lease *lease,
+                             const struct srt_task *task)
+{
+    enum srt_class failure = task->x.failure.failure_class;
+
+    return task->op == SRT_OP_REVOKE && lease->grant.renewable &&
+           !lease->node->plan.login &&
+           (failure == SRT_CLASS_AUTH || failure == SRT_CLASS_DENIED) &&
+           lease_op(engine, lease, SRT_OP_SHORTEN, LEASE_LAST_BREATH_MS) == 0;
+}
+
+void srt_lease_task_done(struct srt_engine *engine, struct srt_task *task)
+{
+    struct srt_lease *lease = task->lease;
+    enum srt_class failure = task->x.failure.failure_class;
+    int failed = task->result == SRT_FAIL;
+    int due = lease->drain_by_ms <= engine->now_ms;
+
+    lease->task = NULL;
+    if (failed && failure == SRT_CLASS_GONE)
+        lease->gone = 1;
+    if (task->op == SRT_OP_SHORTEN && !due) /* its drain goes on, shortened or not */
+        return;
+    if (!failed || lease->gone) {
+        lease_tell(engine, lease,
+                   lease->node->plan.login ? "auth.revoke" : "lease.revoke", NULL);
+        srt_lease_dead(engine, lease);
+    } else if (lease_last_breath(engine, lease, task)) {
+        return;
+    } else if (++lease->attempts < LEASE_REVOKE_TRIES && failure != SRT_CLASS_AUTH) {
+        srt_due_set(engine, &lease->due,
+                    engine->now_ms + srt_backoff_ms(lease->attempts,
+                                                    lease->terms.life_ms, -1,
+                                                    srt_engine_chance(engine)));
+    } else {
+        lease_tell(engine, lease, "lease.leak_possible", &task->x.failure);
+        engine->unreturned++;
+        srt_lease_dead(engine, lease);
+    }
+}

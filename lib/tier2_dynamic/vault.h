@@ -46,7 +46,8 @@ enum srt_step srt_vault_accepted(struct srt_exchange *x, enum srt_vault_op op);
 /* PROTOCOL: an answer that makes no sense; the text is ours. */
 enum srt_step srt_vault_senseless(struct srt_exchange *x, enum srt_vault_op op,
                                   const char *text);
-/* Fills who, where and HTTP status into a failure that was just made. */
+enum srt_step srt_vault_nomem(struct srt_exchange *x);
+/* Names the store in a failure that was just made. */
 enum srt_step srt_vault_failed(struct srt_exchange *x);
 /* A number of seconds as ms: 0, or ERR_PROTOCOL (absent, no integer, negative, beyond
  * 64 bits). Beyond ten years it is ten years. */

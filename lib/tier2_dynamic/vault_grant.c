@@ -87,10 +87,8 @@ static enum srt_step vault_grant_take(struct srt_exchange *x,
         return SRT_DONE;
     }
     srt_bundle_unref(bundle);
-    if (status == SECRETRT_ERR_NOMEM) {
-        (void)srt_step_fail(x, SRT_CLASS_NOMEM, "vault: out of memory");
-        return srt_vault_failed(x);
-    }
+    if (status == SECRETRT_ERR_NOMEM)
+        return srt_vault_nomem(x);
     return srt_vault_senseless(x, SRT_VAULT_READ,
                                status == 0
                                    ? "the secret has no fields"
@@ -116,10 +114,8 @@ static enum srt_step vault_grant_lease(struct srt_exchange *x,
                        srt_json_get(doc, SRT_JSON_ROOT, "renewable")) != 0)
         return srt_vault_senseless(x, SRT_VAULT_READ, "renewable is not true or false");
     srt_buf_add(&grant->lease_id, id, len);
-    if (grant->lease_id.status != 0) {
-        (void)srt_step_fail(x, SRT_CLASS_NOMEM, "vault: out of memory");
-        return srt_vault_failed(x);
-    }
+    if (grant->lease_id.status != 0)
+        return srt_vault_nomem(x);
     grant->tier = 2;
     grant->revocable = 1;
     return vault_grant_take(x, doc, data, 0);

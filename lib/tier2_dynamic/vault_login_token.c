@@ -67,10 +67,8 @@ static enum srt_step vault_login_token_ask(struct srt_exchange *x, size_t at)
     srt_request_wipe(&x->request);
     x->request.kind = source[at].kind;
     srt_buf_text_add(&x->request.target, source[at].name);
-    if (x->scratch.status != 0) {
-        (void)srt_step_fail(x, SRT_CLASS_NOMEM, "vault: out of memory");
-        return srt_vault_failed(x);
-    }
+    if (x->scratch.status != 0)
+        return srt_vault_nomem(x);
     return srt_vault_send(x);
 }
 
@@ -132,6 +130,8 @@ static enum srt_step vault_login_token_found(struct srt_exchange *x)
     step = srt_vault_begin(x, "GET", "auth/token/lookup-self");
     x->request.idempotent = 1;
     srt_secbuf_add(&x->scratch, text, len);
+    if (x->scratch.status != 0)
+        return srt_vault_nomem(x);
     if (step == SRT_SEND)
         step = srt_vault_auth(x, text, len);
     return step == SRT_SEND ? srt_vault_send(x) : step;
@@ -169,11 +169,10 @@ static enum srt_step vault_login_token_grant(struct srt_exchange *x)
         srt_vault_text(text, sizeof(text), doc,
                        srt_json_path(doc, SRT_JSON_ROOT, "data.accessor"));
         srt_buf_text_add(&grant->lease_id, text);
-        step = srt_vault_field(x, "token", x->scratch.data + 1, x->scratch.len - 1);
-    }
-    if (step == SRT_DONE && grant->lease_id.status != 0) {
-        (void)srt_step_fail(x, SRT_CLASS_NOMEM, "vault: out of memory");
-        step = srt_vault_failed(x);
+        step =
+            grant->lease_id.status != 0
+                ? srt_vault_nomem(x)
+                : srt_vault_field(x, "token", x->scratch.data + 1, x->scratch.len - 1);
     }
     srt_json_free(doc);
     return step;

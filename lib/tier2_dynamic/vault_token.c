@@ -52,8 +52,7 @@ enum srt_step srt_vault_field(struct srt_exchange *x, const char *name,
         status = srt_bundle_seal(bundle);
     if (status != 0) {
         srt_bundle_unref(bundle);
-        (void)srt_step_fail(x, SRT_CLASS_NOMEM, "vault: out of memory");
-        return srt_vault_failed(x);
+        return srt_vault_nomem(x);
     }
     x->grant.bundle = bundle;
     return SRT_DONE;
@@ -231,10 +230,8 @@ static enum srt_step vault_token_granted(struct srt_exchange *x,
     srt_vault_text(accessor, sizeof(accessor), doc,
                    srt_json_get(doc, auth, "accessor"));
     srt_buf_text_add(&grant->lease_id, accessor);
-    if (grant->lease_id.status != 0) {
-        (void)srt_step_fail(x, SRT_CLASS_NOMEM, "vault: out of memory");
-        return srt_vault_failed(x);
-    }
+    if (grant->lease_id.status != 0)
+        return srt_vault_nomem(x);
     vault_token_principal(grant, doc, auth);
     return srt_vault_field(x, "token", text, len);
 }

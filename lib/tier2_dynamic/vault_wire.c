@@ -237,7 +237,7 @@ enum srt_step srt_vault_senseless(struct srt_exchange *x, enum srt_vault_op op,
     return srt_vault_failed(x);
 }
 
-static enum srt_step vault_wire_nomem(struct srt_exchange *x)
+enum srt_step srt_vault_nomem(struct srt_exchange *x)
 {
     (void)srt_step_fail(x, SRT_CLASS_NOMEM, "vault: out of memory");
     return srt_vault_failed(x);
@@ -335,9 +335,15 @@ enum srt_step srt_vault_send(struct srt_exchange *x)
 
     if (request->body.len > 0)
         srt_secbuf_char(&request->body, '}');
+    if (request->body.status != 0 && request->body.status != SECRETRT_ERR_NOMEM) {
+        (void)srt_step_fail(x, SRT_CLASS_CONFIG,
+                            "vault: a credential or an option is too long, or no text "
+                            "(UTF-8)");
+        return srt_vault_failed(x);
+    }
     if (request->target.status != 0 || request->headers.status != 0 ||
         request->secret_header.status != 0 || request->body.status != 0)
-        return vault_wire_nomem(x);
+        return srt_vault_nomem(x);
     return SRT_SEND;
 }
 
@@ -362,7 +368,7 @@ enum srt_step srt_vault_answer(struct srt_json **out, struct srt_exchange *x,
     status =
         srt_json_parse(out, srt_secbuf_text(&reply->body), reply->body.len, 0, &err);
     if (status == SECRETRT_ERR_NOMEM)
-        return vault_wire_nomem(x);
+        return srt_vault_nomem(x);
     if (status != 0)
         return srt_vault_senseless(x, op, err.message);
     if (srt_json_type(*out, SRT_JSON_ROOT) != SRT_JSON_OBJECT) {

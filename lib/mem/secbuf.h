@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 struct srt_secbuf {
-    char *data; /* in the arena, NUL after the end; NULL while empty: use srt_secbuf_text */
+    char *data; /* in the arena, NUL after the end; NULL while empty: srt_secbuf_text */
     size_t len;
     size_t cap;
     size_t max; /* ceiling on len; 0: SRT_SECBUF_MAX */
@@ -15,12 +15,14 @@ struct srt_secbuf {
 #define SRT_SECBUF_MAX (1024 * 1024)
 
 void srt_secbuf_init(struct srt_secbuf *buf, size_t max);
+/* All of data or, when the status is or becomes a failure, nothing. */
 void srt_secbuf_add(struct srt_secbuf *buf, const void *data, size_t len);
 void srt_secbuf_text_add(struct srt_secbuf *buf, const char *text);
 void srt_secbuf_char(struct srt_secbuf *buf, char c);
 const char *srt_secbuf_text(const struct srt_secbuf *buf); /* never NULL */
-void srt_secbuf_wipe(struct srt_secbuf *buf); /* zeroes, frees; idempotent */
-/* Moves src's content to dst, which is wiped first. */
+/* Zeroes, frees, clears the status; idempotent; ready for reuse under the same max. */
+void srt_secbuf_wipe(struct srt_secbuf *buf);
+/* Moves src's content and status to dst, which is wiped first and keeps its max. */
 void srt_secbuf_move(struct srt_secbuf *dst, struct srt_secbuf *src);
 
 #endif

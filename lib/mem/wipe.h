@@ -7,6 +7,7 @@
 void srt_wipe(void *data, size_t len);
 /* Overwrites about 8 KiB of stack below the caller: after parsing or signing. */
 void srt_stack_scrub(void);
-int srt_equal_ct(const void *a, const void *b, size_t len); /* constant time; 1: equal */
+int srt_equal_ct(const void *a, const void *b,
+                 size_t len); /* constant time; 1: equal */
 
 #endif

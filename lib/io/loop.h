@@ -1,5 +1,5 @@
-/* The renewal thread's loop: one curl_multi, one timer, one wake-up, asleep in one poll.
- * It makes no call that can block. It is the real struct srt_env. */
+/* The renewal thread's loop: one curl_multi, one timer, one wake-up, asleep in one
+ * poll. It makes no call that can block. It is the real struct srt_env. */
 #ifndef SRT_IO_LOOP_H
 #define SRT_IO_LOOP_H
 
@@ -26,7 +26,8 @@ struct srt_job;
 void srt_loop_post(struct srt_loop *loop, struct srt_job *job);
 /* Ends the thread after its present turn and joins it. Idempotent. */
 void srt_loop_stop(struct srt_loop *loop);
-void srt_loop_free(struct srt_loop *loop); /* stopped; transfers in flight are aborted */
+void srt_loop_free(
+    struct srt_loop *loop); /* stopped; transfers in flight are aborted */
 
 /* pthread_atfork: hold waits for the end of the present turn, release lets it go on. */
 void srt_loop_hold(struct srt_loop *loop);

@@ -20,9 +20,12 @@
 #define ARENA_CHUNK_MIN ((size_t)32 * 1024)
 #define ARENA_CHUNK_MAX ((size_t)1024 * 1024)
 #define ARENA_LARGE ((size_t)64 * 1024) /* above it a block is a mapping of its own */
-#define ARENA_CLASSES 13u               /* runs of 1, 2, 4 … 4096 grains */
+#define ARENA_LEAST 4u                  /* grains: a free run must hold its links */
+#define ARENA_CLASSES 60u               /* of length, four to each power of two */
+#define ARENA_TRIES 8u
 
-/* A tag stands at a run's first and last grain, all other tags are 0. */
+/* A tag stands at a run's first and last grain. A free run's second and third hold its
+ * links: a grain's number plus 1, 0 for none. All other tags are 0. */
 #define ARENA_FIRST 0x80000000u
 #define ARENA_USED 0x40000000u
 #define ARENA_LEN 0x3fffffffu
@@ -33,7 +36,8 @@ struct arena_chunk {
     struct srt_span span;
     uint32_t *tag; /* NULL: one large block */
     uint32_t grains;
-    uint32_t low[ARENA_CLASSES]; /* no free run of 1 << k grains begins below low[k] */
+    uint32_t head[ARENA_CLASSES]; /* links: the free runs of a class */
+    uint64_t filled;              /* bit k: head[k] is not 0 */
 };
 
 static struct {
@@ -51,9 +55,11 @@ static struct {
                  .best = SRT_ARENA_SECRET,
                  .stamp = 1};
 
-static unsigned arena_log2(uint32_t n)
+static unsigned arena_class(uint32_t len)
 {
-    return 31u - (unsigned)__builtin_clz(n);
+    unsigned log = 31u - (unsigned)__builtin_clz(len);
+
+    return (log - 2) * 4 + ((len >> (log - 2)) & 3);
 }
 
 static char *arena_at(const struct arena_chunk *chunk, uint32_t grain)
@@ -96,6 +102,41 @@ static void arena_mark(struct arena_chunk *chunk, uint32_t at, uint32_t len,
     chunk->tag[at] = len | used | ARENA_FIRST;
 }
 
+static void arena_link(struct arena_chunk *chunk, uint32_t at, uint32_t len)
+{
+    unsigned k = arena_class(len);
+    uint32_t next = chunk->head[k];
+
+    arena_mark(chunk, at, len, 0);
+    chunk->tag[at + 1] = next;
+    chunk->tag[at + 2] = 0;
+    if (next != 0)
+        chunk->tag[next + 1] = at + 1;
+    chunk->head[k] = at + 1;
+    chunk->filled |= (uint64_t)1 << k;
+}
+
+/* Returns its length. */
+static uint32_t arena_unlink(struct arena_chunk *chunk, uint32_t at)
+{
+    uint32_t *tag = chunk->tag;
+    uint32_t len = tag[at] & ARENA_LEN;
+    unsigned k = arena_class(len);
+    uint32_t next = tag[at + 1];
+    uint32_t prev = tag[at + 2];
+
+    if (next != 0)
+        tag[next + 1] = prev;
+    if (prev != 0)
+        tag[prev] = next;
+    else
+        chunk->head[k] = next;
+    if (chunk->head[k] == 0)
+        chunk->filled &= ~((uint64_t)1 << k);
+    tag[at] = tag[at + 1] = tag[at + 2] = tag[at + len - 1] = 0;
+    return len;
+}
+
 static struct arena_chunk *arena_chunk_new(size_t least)
 {
     struct arena_chunk *chunk = srt_alloc(sizeof(*chunk));
@@ -113,7 +154,7 @@ static struct arena_chunk *arena_chunk_new(size_t least)
         return NULL;
     }
     chunk->grains = (uint32_t)(len / ARENA_GRAIN);
-    arena_mark(chunk, 0, chunk->grains, 0);
+    arena_link(chunk, 0, chunk->grains);
     ARENA_POISON(chunk->span.base, chunk->span.len);
     while (*tail != NULL)
         tail = &(*tail)->next;
@@ -128,39 +169,34 @@ static struct arena_chunk *arena_chunk_new(size_t least)
     return chunk;
 }
 
-/* First free run of at least len grains, lowest address first: what was never touched
- * stays so (a first touch of secret memory is dear). chunk->grains: none. */
-static uint32_t arena_fit(struct arena_chunk *chunk, uint32_t len)
+/* A free run of at least len grains; chunk->grains: none. The shortest that is quickly
+ * found, since the longest is what was never touched: a first touch of secret memory is
+ * dear. */
+static uint32_t arena_fit(const struct arena_chunk *chunk, uint32_t len)
 {
-    unsigned k = arena_log2(len);
-    uint32_t at = chunk->low[k];
-    uint32_t first = chunk->grains; /* of 1 << k grains or more */
+    unsigned k = arena_class(len);
+    uint64_t above = chunk->filled >> k >> 1; /* all of these are long enough */
+    uint32_t link = chunk->head[k];
 
-    while (at < chunk->grains) {
-        uint32_t run = chunk->tag[at] & ARENA_LEN;
-        if (!(chunk->tag[at] & ARENA_USED)) {
-            if (first == chunk->grains && run >> k != 0)
-                first = at;
-            if (run >= len)
-                break;
-        }
-        at += run;
+    for (unsigned i = 0; link != 0 && (i < ARENA_TRIES || above == 0); i++) {
+        if ((chunk->tag[link - 1] & ARENA_LEN) >= len)
+            return link - 1;
+        link = chunk->tag[link];
     }
-    chunk->low[k] = first;
-    while (++k < ARENA_CLASSES) {
-        if (chunk->low[k] < at)
-            chunk->low[k] = at;
-    }
-    return at;
+    if (above == 0)
+        return chunk->grains;
+    return chunk->head[k + 1 + (unsigned)__builtin_ctzll(above)] - 1;
 }
 
 static void arena_take(struct arena_chunk *chunk, uint32_t at, uint32_t len)
 {
-    uint32_t rest = (chunk->tag[at] & ARENA_LEN) - len;
+    uint32_t rest = arena_unlink(chunk, at) - len;
 
+    if (rest < ARENA_LEAST)
+        len += rest;
+    else
+        arena_link(chunk, at + len, rest);
     arena_mark(chunk, at, len, ARENA_USED);
-    if (rest != 0)
-        arena_mark(chunk, at + len, rest, 0);
     arena_state.stats.used += (size_t)len * ARENA_GRAIN;
 }
 
@@ -174,22 +210,13 @@ static void arena_give(struct arena_chunk *chunk, uint32_t at)
     ARENA_POISON(arena_at(chunk, at), (size_t)len * ARENA_GRAIN);
     arena_state.stats.used -= (size_t)len * ARENA_GRAIN;
     chunk->tag[at] = chunk->tag[end - 1] = 0;
-    if (end < chunk->grains && !(chunk->tag[end] & ARENA_USED)) {
-        len += chunk->tag[end] & ARENA_LEN;
-        chunk->tag[end] = 0;
-    }
+    if (end < chunk->grains && !(chunk->tag[end] & ARENA_USED))
+        len += arena_unlink(chunk, end);
     if (at > 0 && !(chunk->tag[at - 1] & ARENA_USED)) {
-        uint32_t before = chunk->tag[at - 1] & ARENA_LEN;
-        chunk->tag[at - 1] = 0;
-        at -= before;
-        len += before;
+        at -= chunk->tag[at - 1] & ARENA_LEN;
+        len += arena_unlink(chunk, at);
     }
-    arena_mark(chunk, at, len, 0);
-    for (unsigned k = 0; k < ARENA_CLASSES; k++) {
-        /* Also where the run is too short for k: low must stay at a run's start. */
-        if (chunk->low[k] > at && (len >> k != 0 || chunk->low[k] < at + len))
-            chunk->low[k] = at;
-    }
+    arena_link(chunk, at, len);
 }
 
 static void *arena_alloc_small_nolock(size_t len)
@@ -198,6 +225,8 @@ static void *arena_alloc_small_nolock(size_t len)
     struct arena_chunk *chunk = arena_state.chunks;
     uint32_t at = 0;
 
+    if (grains < ARENA_LEAST)
+        grains = ARENA_LEAST;
     for (; chunk != NULL; chunk = chunk->next) {
         at = arena_fit(chunk, grains);
         if (at < chunk->grains)
@@ -236,7 +265,7 @@ static void *arena_alloc_nolock(size_t len)
         return NULL;
     if (len > ARENA_LARGE)
         return arena_alloc_large_nolock(len);
-    return arena_alloc_small_nolock(len != 0 ? len : 1);
+    return arena_alloc_small_nolock(len);
 }
 
 void *srt_arena_alloc(size_t len)

@@ -16,7 +16,7 @@ enum srt_arena_level {
 
 struct srt_arena_stats {
     int level;             /* the weakest enum srt_arena_level of a chunk in use */
-    size_t used;           /* bytes handed out of chunks, in steps of 16 */
+    size_t used;           /* bytes handed out of chunks: blocks of 64, 80, 96 ... */
     size_t mapped;         /* bytes of all chunks */
     size_t large;          /* bytes in wiped, unlocked mappings (blocks over 64 KiB) */
     uint64_t lock_refused; /* chunks for which mlock was refused */

@@ -63,9 +63,8 @@ static void is_aligned_zeroed_and_owned(void **state)
     assert_non_null(b);
     assert_non_null(c);
     assert_int_equal((uintptr_t)b % 16, 0);
-    assert_ptr_equal(b, a + 16);
-    assert_ptr_equal(c, b + 32);
-    assert_int_equal(stats().used, 64);
+    assert_int_equal((uintptr_t)c % 16, 0);
+    assert_int_equal(stats().used, 3 * 64);
     assert_true(all_zero(b, 17));
     assert_int_equal(srt_arena_owns(b + 16), 1);
     assert_int_equal(srt_arena_owns(&local), 0);
@@ -123,7 +122,7 @@ static void grows_and_wipes_the_old_place(void **state)
 
     (void)state;
     memset(a, 'S', 20);
-    assert_ptr_equal(srt_arena_grow(a, 32), a); /* there is room in the last grain */
+    assert_ptr_equal(srt_arena_grow(a, 32), a); /* there is room */
     a[31] = 'E';
     bigger = srt_arena_grow(a, 5000);
     assert_ptr_not_equal(bigger, a);

@@ -231,7 +231,7 @@ void srt_engine_close(struct srt_engine *engine)
     {
         struct srt_secret *secret = SRT_CONTAINER(it, struct srt_secret, link);
 
-        srt_cell_publish(&secret->cell, NULL);
+        srt_cell_publish(secret->cell, NULL);
         srt_secret_summarise(engine, secret);
         srt_due_set(engine, &secret->due, SRT_NEVER);
     }
@@ -282,8 +282,8 @@ void srt_engine_survey(struct srt_engine *engine, srt_status_fn *each, void *dat
                                     .state = srt_node_state_name(source->node->state),
                                     .generation = secret->generation};
 
-        status.reads =
-            srt_slot_total(secret->cell.slot, 0) + srt_slot_total(secret->cell.slot, 1);
+        status.reads = srt_slot_total(secret->cell->slot, 0) +
+                       srt_slot_total(secret->cell->slot, 1);
         if (lease != NULL) {
             int64_t end = srt_lease_end(lease, NULL);
 

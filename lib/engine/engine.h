@@ -53,6 +53,8 @@ struct srt_listener {
     int (*verify)(void *self, struct srt_secret *secret,
                   struct secretrt_value *candidate, struct srt_ticket *ticket);
     void (*log)(void *self, int level, const char *message);
+    /* The keyed hash of a lease ID, as values and the audit show it. NULL: none. */
+    void (*hash)(void *self, char *out, size_t cap, const char *lease_id);
 };
 #define SRT_TICKET_LATER 1
 
@@ -91,15 +93,15 @@ int srt_spec_new(struct srt_spec **out, const struct srt_config *config,
                  struct secretrt_error *err);
 void srt_spec_free(struct srt_spec *spec);
 
-/* Starts managing (unless lazy). Takes the spec over, also on failure. `data` is the
- * listener's. 0 or a status. */
+/* Starts managing (unless lazy). spec and cell are the caller's and outlive the secret;
+ * `data` is the listener's. 0 or a status. */
 int srt_secret_open(struct srt_secret **out, struct srt_engine *engine,
-                    struct srt_spec *spec, void *data, struct secretrt_error *err);
+                    const struct srt_spec *spec, struct srt_cell *cell, void *data,
+                    struct secretrt_error *err);
 /* Gives back what only this secret needed. The record is gone after the call. */
 void srt_secret_close(struct srt_engine *engine, struct srt_secret *secret);
 void *srt_secret_data(const struct srt_secret *secret);
 const struct srt_spec *srt_secret_spec(const struct srt_secret *secret);
-struct srt_cell *srt_secret_cell(struct srt_secret *secret);
 
 void srt_secret_want(struct srt_engine *engine,
                      struct srt_secret *secret); /* a reader waits */

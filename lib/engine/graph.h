@@ -302,11 +302,11 @@ struct srt_source {
 struct srt_secret {
     struct srt_list link;
     struct srt_due due;
-    struct srt_spec *spec;
+    const struct srt_spec *spec;
     void *data;
     struct srt_source *source; /* spec->config.sources of them */
     int active;                /* whose value is published; -1: none */
-    struct srt_cell cell;
+    struct srt_cell *cell;
     uint64_t generation;
     uint64_t counted[2];         /* reads already summarised, per cell */
     int64_t begun_ms;            /* since when nothing is live; SRT_NEVER otherwise */

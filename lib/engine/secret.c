@@ -8,6 +8,7 @@
 #define SECRET_DEADLINE_MS 10000 /* shared by the sources */
 #define SECRET_TIER_FALLBACK 4
 #define SECRET_MESSAGE_LEN 192
+#define SECRET_HASH_LEN 80
 
 static void secret_consider(struct srt_engine *engine, struct srt_secret *secret);
 
@@ -65,7 +66,8 @@ static int secret_source(struct srt_source *source, struct srt_engine *engine,
 }
 
 int srt_secret_open(struct srt_secret **out, struct srt_engine *engine,
-                    struct srt_spec *spec, void *data, struct secretrt_error *err)
+                    const struct srt_spec *spec, struct srt_cell *cell, void *data,
+                    struct secretrt_error *err)
 {
     const struct srt_secret_config *config = &spec->config;
     struct srt_secret *secret = srt_alloc(sizeof(*secret));
@@ -74,35 +76,29 @@ int srt_secret_open(struct srt_secret **out, struct srt_engine *engine,
     *out = NULL;
     if (secret == NULL || srt_due_init(engine, &secret->due, secret_fire) != 0) {
         srt_free(secret);
-        srt_spec_free(spec);
         return srt_nomem(err);
     }
     srt_list_init(&secret->link);
     secret->spec = spec;
+    secret->cell = cell;
     secret->data = data;
     secret->active = -1;
     secret->begun_ms = SRT_NEVER;
-    secret->source = srt_alloc_array(config->sources, sizeof(*secret->source));
-    if (secret->source == NULL || srt_cell_init(&secret->cell) != 0)
-        goto done;
     for (unsigned i = 0; i < 2; i++)
-        secret->counted[i] = srt_slot_total(secret->cell.slot, i);
-    rc = 0;
+        secret->counted[i] = srt_slot_total(cell->slot, i);
+    secret->source = srt_alloc_array(config->sources, sizeof(*secret->source));
+    rc = secret->source != NULL ? 0 : srt_nomem(err);
     for (size_t i = 0; rc == 0 && i < config->sources; i++)
         rc = secret_source(&secret->source[i], engine, config, config->source[i], err);
-    if (rc != 0)
-        goto done;
+    if (rc != 0) {
+        srt_secret_close(engine, secret);
+        return rc;
+    }
     srt_list_append(&engine->secrets, &secret->link);
     *out = secret;
     if (!config->lazy)
         srt_secret_want(engine, secret);
-    secret = NULL;
-done:
-    if (rc == SECRETRT_ERR_NOMEM)
-        srt_nomem(err);
-    if (secret != NULL)
-        srt_secret_close(engine, secret);
-    return rc;
+    return 0;
 }
 
 static void secret_forget_past(struct srt_engine *engine, struct srt_secret *secret)
@@ -118,11 +114,8 @@ void srt_secret_close(struct srt_engine *engine, struct srt_secret *secret)
     struct srt_list *it, *tmp;
 
     srt_list_remove(&secret->link);
-    if (secret->cell.slot != SRT_SLOT_NONE && secret->source != NULL) {
-        srt_cell_publish(&secret->cell, NULL);
-        srt_secret_summarise(engine, secret);
-        srt_cell_wipe(&secret->cell);
-    }
+    srt_cell_publish(secret->cell, NULL);
+    srt_secret_summarise(engine, secret);
     secret_forget_past(engine, secret);
     srt_lease_unref(engine, secret->published);
     for (size_t i = 0; secret->source != NULL && i < secret->spec->config.sources;
@@ -141,7 +134,6 @@ void srt_secret_close(struct srt_engine *engine, struct srt_secret *secret)
     }
     srt_due_wipe(engine, &secret->due);
     srt_free(secret->source);
-    srt_spec_free(secret->spec);
     srt_free(secret);
 }
 
@@ -153,11 +145,6 @@ void *srt_secret_data(const struct srt_secret *secret)
 const struct srt_spec *srt_secret_spec(const struct srt_secret *secret)
 {
     return secret->spec;
-}
-
-struct srt_cell *srt_secret_cell(struct srt_secret *secret)
-{
-    return &secret->cell;
 }
 
 int srt_secret_uses(const struct srt_secret *secret, const struct srt_node *node)
@@ -219,7 +206,7 @@ void srt_secret_summarise(struct srt_engine *engine, struct srt_secret *secret)
     if (secret->active < 0 && secret->published == NULL)
         return;
     for (unsigned cell = 0; cell < 2; cell++) {
-        uint64_t total = srt_slot_total(secret->cell.slot, cell);
+        uint64_t total = srt_slot_total(secret->cell->slot, cell);
         uint64_t count = total - secret->counted[cell];
 
         if (count == 0 || secret->published == NULL)
@@ -244,7 +231,6 @@ static int secret_value(struct secretrt_value **out, struct srt_engine *engine,
     struct srt_value_facts facts = {.name = spec->name,
                                     .source = lease->node->ref.text,
                                     .version = lease->grant.version,
-                                    .lease_id = srt_buf_text(&lease->grant.lease_id),
                                     .request_id = lease->grant.request_id,
                                     .field = spec->field,
                                     .tier = lease->grant.tier,
@@ -252,7 +238,12 @@ static int secret_value(struct secretrt_value **out, struct srt_engine *engine,
                                     .generation = secret->generation + 1,
                                     .issued_at_ms = engine->wall_ms};
     int64_t end = srt_lease_end(lease, &facts.limited_by);
+    char hash[SECRET_HASH_LEN] = "";
 
+    if (engine->listener->hash != NULL)
+        engine->listener->hash(engine->listener->self, hash, sizeof(hash),
+                               srt_buf_text(&lease->grant.lease_id));
+    facts.lease_id = hash;
     if (facts.field == NULL)
         facts.field = secret->source[source].field;
     if (lease->grant.tier == SECRET_TIER_FALLBACK)
@@ -427,7 +418,7 @@ void srt_secret_publish(struct srt_engine *engine, struct srt_secret *secret,
         return;
     }
     srt_secret_summarise(engine, secret);
-    srt_cell_publish(&secret->cell, value);
+    srt_cell_publish(secret->cell, value);
     srt_lease_ref(node->current);
     secret->published = node->current;
     secret_remember(engine, secret, old);
@@ -446,7 +437,7 @@ void srt_secret_lost(struct srt_engine *engine, struct srt_secret *secret,
 {
     if (secret->active < 0 || secret->source[secret->active].node != node)
         return;
-    srt_cell_publish(&secret->cell, NULL);
+    srt_cell_publish(secret->cell, NULL);
     srt_secret_summarise(engine, secret);
     secret->active = -1;
     secret->begun_ms = engine->now_ms;

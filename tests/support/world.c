@@ -230,7 +230,7 @@ struct world *world_new(const char *config)
     w->env = (struct srt_env){w,          world_boot_ms, world_wall_ms, world_random,
                               world_send, world_abort};
     w->listener = (struct srt_listener){
-        w, world_settled, world_notice, world_record, world_verify, world_log};
+        w, world_settled, world_notice, world_record, world_verify, world_log, NULL};
     assert_int_equal(srt_engine_new(&w->engine, w->config, &w->env, &w->listener), 0);
     return w;
 }
@@ -239,6 +239,10 @@ void world_free(struct world *w)
 {
     srt_engine_free(w->engine);
     assert_null(w->sent);
+    for (size_t i = 0; i < w->secrets; i++) {
+        srt_cell_wipe(&w->secret[i].cell);
+        srt_spec_free(w->secret[i].spec);
+    }
     while (srt_epoch_collect() > 0)
         ;
     srt_config_free(w->config);
@@ -318,13 +322,13 @@ struct world_secret *open_with(struct world *w, const char *name,
                                const struct secretrt_secret_options *options)
 {
     struct world_secret *s = &w->secret[w->secrets++];
-    struct srt_spec *spec = NULL;
     struct secretrt_error err;
 
     s->world = w;
     srt_error_clear(&err);
-    if (srt_spec_new(&spec, w->config, name, options, &err) != 0 ||
-        srt_secret_open(&s->secret, w->engine, spec, s, &err) != 0)
+    if (srt_spec_new(&s->spec, w->config, name, options, &err) != 0 ||
+        srt_cell_init(&s->cell) != 0 ||
+        srt_secret_open(&s->secret, w->engine, s->spec, &s->cell, s, &err) != 0)
         fail_msg("%s", err.message);
     world_turn(w);
     return s;
@@ -338,7 +342,7 @@ struct world_secret *open_secret(struct world *w, const char *name)
 const char *field(struct world_secret *s, const char *name)
 {
     struct secretrt_value *value =
-        atomic_load_explicit(&srt_secret_cell(s->secret)->value, memory_order_acquire);
+        atomic_load_explicit(&s->cell.value, memory_order_acquire);
 
     if (value == NULL || !srt_value_live(value, s->world->boot_ms))
         return NULL;
@@ -347,7 +351,7 @@ const char *field(struct world_secret *s, const char *name)
 
 uint64_t generation(struct world_secret *s)
 {
-    return atomic_load(&srt_secret_cell(s->secret)->generation);
+    return atomic_load(&s->cell.generation);
 }
 
 static int64_t world_settle_now(struct world *w)

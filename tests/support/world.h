@@ -28,6 +28,8 @@ struct world_reply {
 struct world_secret {
     struct world *world;
     struct srt_secret *secret;
+    struct srt_spec *spec;
+    struct srt_cell cell;
     enum srt_settled settled; /* the last */
     unsigned settles;
     struct secretrt_error error;

@@ -30,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: only with --long")
+    config.addinivalue_line("markers", "slow: left out by --quick: more than about 20 s")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -119,7 +120,7 @@ def scratch() -> Iterator[Path]:
 
 @pytest.fixture
 def start_probe(postgres: Postgres) -> Iterator[Callable[..., Probe]]:
-    """start_probe(): a C program over the library that speaks its line protocol."""
+    """start_probe(env=…, wrapper=…): a C program over the library that speaks its line protocol."""
     program = find_probe(ROOT)
     require(program.exists(), f"{program.name}: build preset plain first")
     probes: list[Probe] = []

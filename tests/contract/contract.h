@@ -8,7 +8,7 @@
 #include "engine/provider.h"
 
 /* Stands for every secret in the scripts: no part of it may reach a message. */
-#define CONTRACT_CANARY "CANARYq7x"
+#define CONTRACT_CANARY "CANARY-q7x"
 #define CONTRACT_REPLIES_MAX 8
 
 enum contract_op {

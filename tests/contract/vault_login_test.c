@@ -3,17 +3,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "contract/contract.h"
-#include "tier2_dynamic/vault.h"
+#include "contract/vault_bodies.h"
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
 
-#define K CONTRACT_CANARY
-#define HEAD(id)                                                                       \
-    "{\"request_id\":\"" id "\",\"lease_id\":\"\",\"renewable\":false,"                \
-    "\"lease_duration\":0,"
-#define NO_AUTH ",\"wrap_info\":null,\"warnings\":null,\"auth\":null}\n"
 #define AUTH_TAIL ",\"orphan\":true,\"mfa_requirement\":null,\"num_uses\":0}}\n"
 #define POLICIES "\"policies\":[\"default\"],\"token_policies\":[\"default\"],"
 
@@ -47,53 +41,19 @@
     "\"b." K "\",\"accessor\":\"\"," POLICIES "\"metadata\":null,"                     \
     "\"lease_duration\":3600,\"renewable\":false,\"entity_id\":\"\",\"token_type\":"   \
     "\"batch\"" AUTH_TAIL
-#define LOOKUP                                                                         \
-    HEAD("4473204f-6fa6-064c-13b3-ba21044cf741")                                       \
-    "\"data\":{\"accessor\":\"Iwfy2fLUIwsTmrmZjOMCWxI8\",\"creation_time\":"           \
-    "1795500598,"                                                                      \
-    "\"creation_ttl\":3600,\"display_name\":\"token-x\",\"entity_id\":\"\","           \
-    "\"expire_time\":\"2026-11-24T07:09:58.719189778Z\",\"explicit_max_ttl\":0,"       \
-    "\"id\":\"s." K "\",\"issue_time\":\"2026-11-24T06:09:58.719194435Z\","            \
-    "\"meta\":null,\"num_uses\":0,\"orphan\":false,\"path\":\"auth/token/create\","    \
-    "\"policies\":[\"default\"],\"renewable\":true,\"ttl\":3599,"                      \
-    "\"type\":\"service\"}" NO_AUTH
-#define LOOKUP_ROOT                                                                    \
-    HEAD("ff2d5ccd-f0a4-35cf-d976-921e6a227afd")                                       \
-    "\"data\":{\"accessor\":\"ZVVwj0ITBZ0sACDq8Wr3Fk2X\",\"creation_time\":"           \
-    "1795500562,"                                                                      \
-    "\"creation_ttl\":0,\"display_name\":\"root\",\"entity_id\":\"\","                 \
-    "\"expire_time\":null,\"explicit_max_ttl\":0,\"id\":\"" K "\",\"issue_time\":"     \
-    "\"2026-11-24T06:09:22.704383272Z\",\"meta\":null,\"num_uses\":0,\"orphan\":true," \
-    "\"path\":\"auth/token/root\",\"policies\":[\"root\"],\"renewable\":false,"        \
-    "\"ttl\":0,\"type\":\"service\"}" NO_AUTH
 #define RENEWED                                                                        \
     HEAD("5f3dafaa-a771-e992-922e-09356fdd734b")                                       \
     "\"data\":null,\"wrap_info\":null,\"warnings\":null,\"auth\":{\"client_token\":"   \
     "\"s." K "\",\"accessor\":\"Iwfy2fLUIwsTmrmZjOMCWxI8\"," POLICIES                  \
     "\"metadata\":null,\"lease_duration\":120,\"renewable\":true,\"entity_id\":\"\","  \
     "\"token_type\":\"service\"" AUTH_TAIL
-#define WRAP_LOOKUP                                                                    \
-    HEAD("14e47679-e05f-a298-c068-65a3512d017f")                                       \
-    "\"data\":{\"creation_path\":\"auth/approle/role/app/secret-id\","                 \
-    "\"creation_time\":\"2026-11-24T06:09:59.35928085Z\",\"creation_ttl\":60}" NO_AUTH
-#define UNWRAPPED                                                                      \
-    HEAD("5dadd0d0-e293-8bc9-ef81-07b852a6007f")                                       \
-    "\"data\":{\"secret_id\":\"" K "-id\",\"secret_id_accessor\":"                     \
-    "\"b82474e2-1eec-bcbb-76ff-e436702c9ed9\",\"secret_id_num_uses\":0,"               \
-    "\"secret_id_ttl\":0}" NO_AUTH
 
-#define ADDRESS "{\"vault\":{\"address\":\"https://vault:8200\""
-#define CONFIG ADDRESS "}}"
-#define WITH(auth) ADDRESS ",\"auth\":{" auth "}}}"
 #define CONFIG_KUBERNETES WITH("\"method\":\"kubernetes\",\"role\":\"app\"")
 #define CONFIG_JWT                                                                     \
     WITH("\"method\":\"jwt\",\"role\":\"app\",\"mount\":\"/ci/\",\"token_file\":"      \
          "\"/run/token\"")
 #define CONFIG_APPROLE                                                                 \
     WITH("\"method\":\"approle\",\"role_id\":\"r-1\",\"secret_id_file\":\"/run/id\"")
-#define CONFIG_WRAPPED                                                                 \
-    WITH("\"method\":\"approle\",\"role_id\":\"r-1\",\"role\":\"app\","                \
-         "\"secret_id_file\":\"/run/id\",\"secret_id_wrapped\":true")
 
 static const struct contract kubernetes = {
     .provider = &srt_provider_vault_login_kubernetes,
@@ -122,23 +82,6 @@ static const struct contract approle = {
     .replies = 1,
 };
 
-static const struct contract token = {
-    .provider = &srt_provider_vault_login_token,
-    .ref = "vault-login-token://vault",
-    .config = CONFIG,
-    .reply = {{0, .body = "s." K}, {200, .body = LOOKUP}},
-    .replies = 2,
-};
-
-static const struct contract unwrap = {
-    .provider = &srt_provider_vault_unwrap,
-    .ref = "vault-unwrap://vault",
-    .config = CONFIG_WRAPPED,
-    .credential = "s." K,
-    .reply = {{200, .body = WRAP_LOOKUP}, {200, .body = UNWRAPPED}},
-    .replies = 2,
-};
-
 static struct contract on_token(enum contract_op op, int status, const char *body)
 {
     struct contract c = kubernetes;
@@ -152,24 +95,13 @@ static struct contract on_token(enum contract_op op, int status, const char *bod
     return c;
 }
 
-static enum srt_class refused(const struct contract *c, int status, const char *text)
-{
-    char body[512];
-
-    (void)snprintf(body, sizeof(body), "{\"errors\":[\"%s\"]}", text);
-    return contract_spoiled(c, (struct contract_reply){status, .body = body});
-}
-
 static void the_contract(void **state)
 {
-    struct contract look = unwrap;
     const struct contract revoke = on_token(CONTRACT_REVOKE, 204, NULL);
     const struct contract all[] = {
         kubernetes,
         jwt,
         approle,
-        token,
-        unwrap,
         on_token(CONTRACT_RENEW, 200, RENEWED),
         on_token(CONTRACT_CHECK, 200, LOOKUP),
     };
@@ -184,9 +116,6 @@ static void the_contract(void **state)
     contract_http(&revoke);
     contract_outcomes(&revoke);
     contract_memory(&revoke);
-    look.replies = 1; /* its first reply spoiled: it never comes to the second */
-    contract_http(&look);
-    contract_outcomes(&look);
 }
 
 static void a_login_with_a_service_account(void **state)
@@ -288,202 +217,71 @@ static void a_login_of_wrong_types(void **state)
     assert_int_equal(contract_changed(&kubernetes, ":600,", ":0,"), SRT_CLASS_NONE);
 }
 
+static const struct {
+    int status;
+    const char *error;
+    const char *text;
+} refusals[] = {
+    {400, "invalid role name \\\"zz\\\"",
+     "no such role: set auth.role to one that exists there"},
+    {400, "role \\\"zz\\\" could not be found",
+     "no such role: set auth.role to one that exists there"},
+    {400,
+     "error validating token: invalid expiration time (exp) claim: token is "
+     "expired",
+     "our identity token has expired: is its file renewed, is the clock right?"},
+    {400,
+     "error validating token: invalid audience (aud) claim: audience claim does "
+     "not match any expected audience",
+     "our identity token is for another audience: it must be one of the role's "
+     "bound "
+     "audiences"},
+    {400,
+     "error validating token: error verifying token signature: no known key "
+     "successfully validated the token signature",
+     "the signature of our identity token is not trusted: check the auth method's "
+     "keys"},
+    {403, "service account name not authorized",
+     "the role is not bound to this service account: see its "
+     "bound_service_account_names"},
+    {403, "namespace not authorized",
+     "the role is not bound to this namespace: see its "
+     "bound_service_account_namespaces"},
+    {403, "permission denied",
+     "permission denied: is the auth method mounted there, and may this workload "
+     "use the role?"},
+    {400, "invalid role or secret ID",
+     "invalid role or secret ID: it is wrong, used up or expired; make a new "
+     "secret "
+     "ID"},
+    {400, K " is no good", "the server refused it"},
+    {403, K, "the server refused it"},
+};
+
 static void a_refused_login_says_what_to_do(void **state)
 {
-    static const struct {
-        int status;
-        const char *error;
-        const char *text;
-    } table[] = {
-        {400, "invalid role name \\\"zz\\\"",
-         "no such role: set auth.role to one that exists there"},
-        {400, "role \\\"zz\\\" could not be found",
-         "no such role: set auth.role to one that exists there"},
-        {400,
-         "error validating token: invalid expiration time (exp) claim: token is "
-         "expired",
-         "our identity token has expired: is its file renewed, is the clock right?"},
-        {400,
-         "error validating token: invalid audience (aud) claim: audience claim does "
-         "not match any expected audience",
-         "our identity token is for another audience: it must be one of the role's "
-         "bound "
-         "audiences"},
-        {400,
-         "error validating token: error verifying token signature: no known key "
-         "successfully validated the token signature",
-         "the signature of our identity token is not trusted: check the auth method's "
-         "keys"},
-        {403, "service account name not authorized",
-         "the role is not bound to this service account: see its "
-         "bound_service_account_names"},
-        {403, "namespace not authorized",
-         "the role is not bound to this namespace: see its "
-         "bound_service_account_namespaces"},
-        {403, "permission denied",
-         "permission denied: is the auth method mounted there, and may this workload "
-         "use the role?"},
-        {400, "invalid role or secret ID",
-         "invalid role or secret ID: it is wrong, used up or expired; make a new "
-         "secret "
-         "ID"},
-        {400, K " is no good", "the server refused it"},
-        {403, K, "the server refused it"},
-    };
     struct contract c = kubernetes;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
         struct contract_run run;
         char body[512];
         char expected[272];
 
-        (void)snprintf(body, sizeof(body), "{\"errors\":[\"%s\"]}", table[i].error);
-        c.reply[0] = (struct contract_reply){table[i].status, .body = body};
+        (void)snprintf(body, sizeof(body), "{\"errors\":[\"%s\"]}", refusals[i].error);
+        c.reply[0] = (struct contract_reply){refusals[i].status, .body = body};
         contract_run(&run, &c);
         assert_int_equal(run.step, SRT_FAIL);
         assert_int_equal(run.x.failure.failure_class, SRT_CLASS_LOGIN);
         (void)snprintf(expected, sizeof(expected),
                        "vault %d logging in at auth/kubernetes as app: %s",
-                       table[i].status, table[i].text);
+                       refusals[i].status, refusals[i].text);
         assert_string_equal(run.x.failure.error.message, expected);
         contract_end(&run);
     }
     assert_int_equal(refused(&kubernetes, 404, "no handler for route"),
                      SRT_CLASS_CONFIG);
     assert_int_equal(refused(&approle, 500, "missing role_id"), SRT_CLASS_CONFIG);
-}
-
-static void a_token_of_the_environment(void **state)
-{
-    struct contract_run run;
-
-    (void)state;
-    contract_run(&run, &token);
-    assert_int_equal(run.step, SRT_DONE);
-    assert_string_equal(run.log, "ENV BAO_TOKEN\nGET /v1/auth/token/lookup-self\n");
-    assert_string_equal(run.secret_header, "X-Vault-Token: s." K);
-    assert_int_equal(run.idempotent, 1);
-    contract_field(&run, "token", "s." K);
-    assert_int_equal(run.x.grant.ttl_ms, 3599000);
-    assert_int_equal(run.x.grant.renewable, 1);
-    assert_int_equal(run.x.grant.revocable, 0);
-    assert_int_equal(run.x.grant.sweeps, 0);
-    assert_int_equal(run.x.grant.tier, 4);
-    assert_string_equal(run.x.grant.principal, "token-x");
-    assert_string_equal(srt_buf_text(&run.x.grant.lease_id),
-                        "Iwfy2fLUIwsTmrmZjOMCWxI8");
-    contract_end(&run);
-}
-
-static void a_token_of_the_home_directory(void **state)
-{
-    const struct contract c = {
-        .provider = &srt_provider_vault_login_token,
-        .ref = "vault-login-token://vault",
-        .config = CONFIG,
-        .reply = {{.outcome = SRT_OUTCOME_ABSENT},
-                  {0, .body = NULL}, /* set but empty */
-                  {0, .body = K "\n", .file_mode = 0100600},
-                  {200, .body = LOOKUP_ROOT}},
-        .replies = 4,
-    };
-    struct contract_run run;
-
-    (void)state;
-    contract_run(&run, &c);
-    assert_int_equal(run.step, SRT_DONE);
-    assert_string_equal(run.log, "ENV BAO_TOKEN\nENV VAULT_TOKEN\n"
-                                 "FILE /home/app/.vault-token\n"
-                                 "GET /v1/auth/token/lookup-self\n");
-    contract_field(&run, "token", K);
-    assert_int_equal(run.x.grant.ttl_ms, -1); /* a root token has no end */
-    assert_int_equal(run.x.grant.renewable, 0);
-    contract_end(&run);
-    contract_memory(&c);
-    assert_int_equal(contract_changed(&c, "\"expire_time\":null",
-                                      "\"expire_time\":\"2026-11-24T07:09:58Z\""),
-                     SRT_CLASS_NONE);
-}
-
-static void no_token_anywhere(void **state)
-{
-    const struct contract c = {
-        .provider = &srt_provider_vault_login_token,
-        .ref = "vault-login-token://vault",
-        .config = CONFIG,
-        .reply = {{.outcome = SRT_OUTCOME_ABSENT},
-                  {.outcome = SRT_OUTCOME_ABSENT},
-                  {.outcome = SRT_OUTCOME_ABSENT}},
-        .replies = 3,
-    };
-    struct contract_run run;
-
-    (void)state;
-    contract_run(&run, &c);
-    assert_int_equal(run.step, SRT_FAIL);
-    assert_int_equal(run.x.failure.failure_class, SRT_CLASS_ABSENT);
-    assert_string_equal(run.x.failure.error.message,
-                        "vault: no token: set BAO_TOKEN, or configure \"auth\"");
-    contract_end(&run);
-}
-
-static void a_token_that_is_none(void **state)
-{
-    static const struct {
-        struct contract_reply reply;
-        const char *text;
-    } table[] = {
-        {{0, .body = K " " K},
-         "vault: the token from /run/token holds white space or a byte that no token "
-         "has"},
-        {{0, .body = K "\nX-Evil: 1"},
-         "vault: the token from /run/token holds white space or a byte that no token "
-         "has"},
-        {{0, .body = K "\0x", .len = sizeof(K) + 1},
-         "vault: the token from /run/token holds white space or a byte that no token "
-         "has"},
-        {{0, .body = "\n"}, "vault: the token from /run/token is empty"},
-        {{.outcome = SRT_OUTCOME_ABSENT},
-         "vault: the token from /run/token is not there: is what writes the file "
-         "running?"},
-        {{0, .body = K, .file_mode = 0100666},
-         "vault: the token from /run/token is refused: everybody may write the file"},
-    };
-    struct contract c = token;
-
-    (void)state;
-    c.config = WITH("\"token_file\":\"/run/token\"");
-    c.replies = 1;
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        struct contract_run run;
-
-        c.reply[0] = table[i].reply;
-        contract_run(&run, &c);
-        assert_int_equal(run.step, SRT_FAIL);
-        assert_int_equal(run.x.failure.failure_class, SRT_CLASS_CONFIG);
-        assert_string_equal(run.x.failure.error.message, table[i].text);
-        assert_string_equal(run.log, "FILE /run/token\n");
-        contract_end(&run);
-    }
-    contract_outcomes(&c);
-}
-
-static void a_given_token_that_is_dead(void **state)
-{
-    struct contract c = token;
-    struct contract_run run;
-
-    (void)state;
-    c.reply[1] = (struct contract_reply){403, .body = "{\"errors\":[\"" K "\"]}"};
-    contract_run(&run, &c);
-    assert_int_equal(run.x.failure.failure_class, SRT_CLASS_LOGIN);
-    assert_string_equal(run.x.failure.error.message,
-                        "vault 403: the token from BAO_TOKEN is not valid (any more): "
-                        "get a new one");
-    contract_end(&run);
-    assert_int_equal(contract_changed(&token, ":3599,", ":\"3599\","),
-                     SRT_CLASS_PROTOCOL);
 }
 
 static void the_life_of_a_token(void **state)
@@ -528,80 +326,9 @@ static void the_life_of_a_token(void **state)
     assert_null(srt_provider_vault_login_token.revoke);
 }
 
-static void a_wrapped_secret_id(void **state)
-{
-    struct contract_run run;
-    struct contract c = unwrap;
-
-    (void)state;
-    contract_run(&run, &c);
-    assert_int_equal(run.step, SRT_DONE);
-    assert_string_equal(run.log,
-                        "POST /v1/sys/wrapping/lookup\nPOST /v1/sys/wrapping/unwrap\n");
-    assert_string_equal(run.secret_header, "X-Vault-Token: s." K);
-    assert_string_equal(run.body, "");
-    contract_field(&run, "secret_id", K "-id");
-    assert_int_equal(run.x.grant.ttl_ms, -1);
-    assert_int_equal(run.x.grant.tier, 3);
-    assert_int_equal(run.x.grant.revocable, 0);
-    contract_end(&run);
-
-    c.replies = 1; /* the look-up sends no token header */
-    c.reply[0] = (struct contract_reply){.outcome = SRT_OUTCOME_TIMEOUT};
-    contract_run(&run, &c);
-    assert_string_equal(run.secret_header, "");
-    assert_string_equal(run.body, "{\"token\":\"s." K "\"}");
-    contract_end(&run);
-    assert_int_equal(contract_changed(&unwrap, "\"" K "-id\"", "null"),
-                     SRT_CLASS_PROTOCOL);
-}
-
-static void a_wrapping_token_of_somebody_else(void **state)
-{
-    static const char *const paths[] = {
-        "auth/approle/role/other/secret-id",
-        "auth/approle2/role/app/secret-id",
-        "auth/approle/role/app/secret-id/x",
-        "auth/approle/role/app/role-id",
-        "secret/data/app",
-        "auth/approle/role//secret-id",
-        "sys/wrapping/wrap",
-        "x\\u001b[31m\\u0000",
-    };
-    static const char dead[] = "wrapping token is not valid or does not exist";
-    struct contract look = unwrap;
-
-    (void)state;
-    look.replies = 1;
-    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-        assert_int_equal(
-            contract_changed(&look, "auth/approle/role/app/secret-id", paths[i]),
-            SRT_CLASS_SECURITY);
-    assert_int_equal(
-        contract_changed(&look, "\"auth/approle/role/app/secret-id\"", "1"),
-        SRT_CLASS_PROTOCOL);
-    assert_int_equal(refused(&look, 400, dead), SRT_CLASS_SECURITY);
-    assert_int_equal(refused(&unwrap, 400, dead), SRT_CLASS_SECURITY);
-    assert_int_equal(refused(&unwrap, 403, "permission denied"), SRT_CLASS_LOGIN);
-}
-
-static void an_unwrapped_secret_id_is_not_unwrapped_again(void **state)
-{
-    struct contract c = unwrap;
-    struct contract_run run;
-
-    (void)state;
-    c.op = CONTRACT_CHECK;
-    contract_run(&run, &c);
-    assert_int_equal(run.step, SRT_UNCHANGED);
-    assert_int_equal(run.sent, 0);
-    assert_int_equal(run.x.grant.ttl_ms, -1);
-    contract_end(&run);
-}
-
 static void without_an_address_a_login_is_absent(void **state)
 {
-    const struct contract *const all[] = {&kubernetes, &jwt, &approle, &token, &unwrap};
+    const struct contract *const all[] = {&kubernetes, &jwt, &approle};
 
     (void)state;
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -684,15 +411,7 @@ int main(void)
         cmocka_unit_test(a_batch_token_can_not_be_given_back),
         cmocka_unit_test(a_login_of_wrong_types),
         cmocka_unit_test(a_refused_login_says_what_to_do),
-        cmocka_unit_test(a_token_of_the_environment),
-        cmocka_unit_test(a_token_of_the_home_directory),
-        cmocka_unit_test(no_token_anywhere),
-        cmocka_unit_test(a_token_that_is_none),
-        cmocka_unit_test(a_given_token_that_is_dead),
         cmocka_unit_test(the_life_of_a_token),
-        cmocka_unit_test(a_wrapped_secret_id),
-        cmocka_unit_test(a_wrapping_token_of_somebody_else),
-        cmocka_unit_test(an_unwrapped_secret_id_is_not_unwrapped_again),
         cmocka_unit_test(without_an_address_a_login_is_absent),
         cmocka_unit_test(plans),
     };

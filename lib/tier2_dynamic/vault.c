@@ -97,7 +97,7 @@ static int vault_plan(struct srt_plan *out, const struct srt_ref *ref,
     return srt_vault_need_store(out, scheme, store->name, err);
 }
 
-static int vault_posts(const struct srt_ref *ref)
+int srt_vault_posts(const struct srt_ref *ref)
 {
     const char *method = srt_ref_option(ref, "_method");
 
@@ -107,7 +107,7 @@ static int vault_posts(const struct srt_ref *ref)
 static enum srt_step vault_ask(struct srt_exchange *x)
 {
     const char *version = srt_ref_option(x->ref, "version");
-    int posts = vault_posts(x->ref);
+    int posts = srt_vault_posts(x->ref);
     enum srt_step step = srt_vault_begin(x, posts ? "POST" : "GET",
                                          x->ref->path + strspn(x->ref->path, "/"));
 

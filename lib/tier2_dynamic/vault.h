@@ -61,6 +61,7 @@ void srt_vault_text(char *out, size_t cap, const struct srt_json *doc,
 enum srt_step srt_vault_field(struct srt_exchange *x, const char *name,
                               const char *value, size_t len);
 
+int srt_vault_posts(const struct srt_ref *ref); /* 1: a read of it is a POST */
 /* The envelope of a read as a grant: SRT_DONE or SRT_FAIL. */
 enum srt_step srt_vault_grant(struct srt_exchange *x, const struct srt_json *doc);
 

@@ -9,6 +9,7 @@
 #define VAULT_GRANT_REFRESH_MS (5 * 60 * 1000)
 #define VAULT_GRANT_MARGIN_MS 1000 /* after the rotation of a static role */
 #define VAULT_GRANT_LEASE_ID_MAX 1024
+#define VAULT_GRANT_END_MAX_S 253402300799LL /* the year 9999 */
 
 /* A field as text: strings as they are, lists of strings one a line, the rest as JSON.
  */
@@ -143,7 +144,21 @@ static int64_t vault_grant_rotation_ms(const struct srt_json *doc, srt_json_ref 
     return ttl_ms + VAULT_GRANT_MARGIN_MS;
 }
 
-/* Tier 3: kept in the store, read again from time to time. */
+/* The end of an issued certificate as a Unix time in ms. 0: it is none. */
+static int64_t vault_grant_certificate_ms(const struct srt_json *doc, srt_json_ref data)
+{
+    int64_t end_s = 0;
+
+    if (srt_json_type(doc, srt_json_get(doc, data, "certificate")) != SRT_JSON_STRING ||
+        srt_json_int(&end_s, doc, srt_json_get(doc, data, "expiration"), 1,
+                     VAULT_GRANT_END_MAX_S) != 0)
+        return 0;
+    return end_s * 1000;
+}
+
+/* Without a lease: issued for this request, with an end of its own (tier 2), or kept in
+ * the store and read again from time to time (tier 3). What a POST makes is not made
+ * again at a whim. */
 static enum srt_step vault_grant_kept(struct srt_exchange *x,
                                       const struct srt_json *doc, srt_json_ref data)
 {
@@ -152,9 +167,10 @@ static enum srt_step vault_grant_kept(struct srt_exchange *x,
     struct srt_grant *grant = &x->grant;
     const char *version;
 
-    grant->tier = 3;
     grant->ttl_ms = -1;
-    grant->refresh_ms = VAULT_GRANT_REFRESH_MS;
+    grant->not_after_wall_ms = vault_grant_certificate_ms(doc, data);
+    grant->tier = grant->not_after_wall_ms != 0 ? 2 : 3;
+    grant->refresh_ms = srt_vault_posts(x->ref) ? 0 : VAULT_GRANT_REFRESH_MS;
     if (refresh != NULL)
         (void)srt_duration_parse(&grant->refresh_ms,
                                  refresh); /* the plan looked at it */

@@ -41,17 +41,14 @@
     "\"data\":{\"last_vault_rotation\":\"2026-11-24T06:09:57.353642676Z\","            \
     "\"password\":\"" K "\",\"rotation_period\":3600,\"ttl\":3599,"                    \
     "\"username\":\"stat\"}" TAIL
-#define RENEWED                                                                        \
-    "{\"request_id\":\"0e04467a-242b-e979-6533-b94e0cbd38e3\",\"lease_id\":"           \
-    "\"" LEASE_ID "\",\"renewable\":true,\"lease_duration\":300,\"data\":null,"        \
-    "\"wrap_info\":null,\"warnings\":[\"TTL of \\\"1h40m\\\" exceeded the effective "  \
-    "max_ttl of \\\"5m\\\"; TTL value is capped accordingly\"],\"auth\":null}\n"
-#define LOOKED_UP                                                                      \
-    "{\"request_id\":\"22c93474-b5d4-ee0c-e85f-4fc10936233a\"," NO_LEASE               \
-    "\"data\":{\"expire_time\":\"2026-11-24T06:14:57.503111826Z\",\"id\":"             \
-    "\"" LEASE_ID "\",\"issue_time\":\"2026-11-24T06:09:57.366887754Z\","              \
-    "\"last_renewal\":\"2026-11-24T06:09:57.503111946Z\",\"path\":"                    \
-    "\"database/creds/app\",\"renewable\":true,\"ttl\":299}" TAIL
+
+#define CERTIFICATE                                                                    \
+    "{\"request_id\":\"1d6f3b8c-0b53-8f0f-5a0e-7c1f4f6c9a11\"," NO_LEASE               \
+    "\"data\":{\"ca_chain\":[\"-----BEGIN CERTIFICATE-----\\nMIID\"],\"certificate\":" \
+    "\"-----BEGIN CERTIFICATE-----\\nMIIE\",\"expiration\":1795505861,\"issuing_ca\":" \
+    "\"-----BEGIN "                                                                    \
+    "CERTIFICATE-----\\nMIID\",\"not_before\":1795502231,\"private_key\":"             \
+    "\"" K "\",\"private_key_type\":\"rsa\",\"serial_number\":\"12:26\"}" TAIL
 
 static const struct contract creds = {
     .provider = &srt_provider_vault,
@@ -71,18 +68,6 @@ static struct contract kept(const char *ref, const char *body)
     return c;
 }
 
-static struct contract on_lease(enum contract_op op, int status, const char *body)
-{
-    struct contract c = creds;
-
-    c.op = op;
-    c.lease_id = LEASE_ID;
-    c.increment_ms = 60001;
-    c.reply[0].status = status;
-    c.reply[0].body = body;
-    return c;
-}
-
 static enum srt_class refused(const struct contract *c, int status, const char *body)
 {
     return contract_spoiled(c, (struct contract_reply){status, .body = body});
@@ -96,10 +81,7 @@ static void the_contract(void **state)
         kept("vault://kv1/app", KV1),
         kept("vault://database/static-creds/stat", STATIC),
         kept("vault://database/creds/app?x=y", CREDS),
-        on_lease(CONTRACT_RENEW, 200, RENEWED),
-        on_lease(CONTRACT_CHECK, 200, LOOKED_UP),
     };
-    const struct contract revoke = on_lease(CONTRACT_REVOKE, 204, NULL);
 
     (void)state;
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -108,9 +90,6 @@ static void the_contract(void **state)
         contract_cut(&all[i], 0);
         contract_memory(&all[i]);
     }
-    contract_http(&revoke);
-    contract_outcomes(&revoke);
-    contract_memory(&revoke);
 }
 
 /* All bytes but the newline at the end are needed. */
@@ -233,6 +212,25 @@ static void a_static_role_is_read_again_after_its_rotation(void **state)
     contract_field(&run, "ttl", NULL);
     contract_field(&run, "last_vault_rotation", NULL);
     assert_string_equal(run.x.grant.version, "");
+    contract_end(&run);
+}
+
+static void a_certificate_is_not_issued_again_and_again(void **state)
+{
+    const struct contract c =
+        kept("vault://pki/issue/web?common_name=app.internal", CERTIFICATE);
+    struct contract_run run;
+
+    (void)state;
+    contract_run(&run, &c);
+    assert_int_equal(run.step, SRT_DONE);
+    assert_int_equal(run.x.grant.tier, 2);
+    assert_int_equal(run.x.grant.ttl_ms, -1);
+    assert_int_equal(run.x.grant.not_after_wall_ms, 1795505861000LL);
+    assert_int_equal(run.x.grant.refresh_ms, 0);
+    assert_int_equal(run.x.grant.revocable, 0);
+    contract_field(&run, "private_key", K);
+    contract_field(&run, "ca_chain", "-----BEGIN CERTIFICATE-----\nMIID");
     contract_end(&run);
 }
 
@@ -387,71 +385,6 @@ static void what_a_refused_read_means(void **state)
     }
 }
 
-static void a_renewal(void **state)
-{
-    const struct contract c = on_lease(CONTRACT_RENEW, 200, RENEWED);
-    struct contract_run run;
-
-    (void)state;
-    contract_run(&run, &c);
-    assert_int_equal(run.step, SRT_DONE);
-    assert_string_equal(run.log, "PUT /v1/sys/leases/renew\n");
-    assert_string_equal(run.body, "{\"lease_id\":\"" LEASE_ID "\",\"increment\":61}");
-    assert_int_equal(run.x.grant.ttl_ms, 300000);
-    assert_int_equal(run.x.grant.renewable, 1);
-    assert_null(run.x.grant.bundle);
-    contract_end(&run);
-}
-
-static void what_a_refused_renewal_means(void **state)
-{
-    static const struct {
-        const char *text;
-        enum srt_class expected;
-    } table[] = {
-        {"lease not found", SRT_CLASS_GONE},
-        {"invalid lease", SRT_CLASS_GONE},
-        {"lease expired", SRT_CLASS_GONE},
-        {"lease is expired and has failed previous revocation", SRT_CLASS_GONE},
-        {"lease is not renewable", SRT_CLASS_NOT_RENEWABLE},
-        {"batch tokens cannot be renewed", SRT_CLASS_NOT_RENEWABLE},
-        {"cannot renew lease, no valid associated token", SRT_CLASS_NOT_RENEWABLE},
-        {"failed to renew entry: failed to connect: " K, SRT_CLASS_BACKEND},
-        {"failed to renew entry: lease not found", SRT_CLASS_BACKEND},
-        {K, SRT_CLASS_BACKEND},
-    };
-    const struct contract c = on_lease(CONTRACT_RENEW, 200, RENEWED);
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        char body[160];
-
-        (void)snprintf(body, sizeof(body), "{\"errors\":[\"%s\"]}", table[i].text);
-        assert_int_equal(refused(&c, 400, body), table[i].expected);
-    }
-    assert_int_equal(refused(&c, 403, "{}"), SRT_CLASS_AUTH);
-    assert_int_equal(contract_changed(&c, ":300,", ":\"300\","), SRT_CLASS_PROTOCOL);
-    assert_int_equal(contract_changed(&c, ":300,", ":-300,"), SRT_CLASS_PROTOCOL);
-}
-
-static void a_check(void **state)
-{
-    const struct contract c = on_lease(CONTRACT_CHECK, 200, LOOKED_UP);
-    struct contract_run run;
-
-    (void)state;
-    contract_run(&run, &c);
-    assert_int_equal(run.step, SRT_UNCHANGED);
-    assert_string_equal(run.log, "PUT /v1/sys/leases/lookup\n");
-    assert_string_equal(run.body, "{\"lease_id\":\"" LEASE_ID "\"}");
-    assert_int_equal(run.idempotent, 1);
-    assert_int_equal(run.x.grant.ttl_ms, 299000);
-    contract_end(&run);
-    assert_int_equal(refused(&c, 400, "{\"errors\":[\"invalid lease\"]}"),
-                     SRT_CLASS_GONE);
-    assert_int_equal(refused(&c, 403, "{}"), SRT_CLASS_AUTH);
-}
-
 static void a_check_without_a_lease_reads_again(void **state)
 {
     struct contract c = kept("vault://secret/data/app", KV2);
@@ -465,23 +398,6 @@ static void a_check_without_a_lease_reads_again(void **state)
     assert_string_equal(run.log, "GET /v1/secret/data/app\n");
     contract_field(&run, "api_key", K);
     contract_end(&run);
-}
-
-static void a_revocation(void **state)
-{
-    const struct contract c = on_lease(CONTRACT_REVOKE, 204, NULL);
-    struct contract_run run;
-
-    (void)state;
-    contract_run(&run, &c);
-    assert_int_equal(run.step, SRT_DONE);
-    assert_string_equal(run.log, "PUT /v1/sys/leases/revoke\n");
-    assert_string_equal(run.body, "{\"lease_id\":\"" LEASE_ID "\"}");
-    contract_end(&run);
-    assert_int_equal(refused(&c, 403, "{}"), SRT_CLASS_AUTH);
-    assert_int_equal(
-        refused(&c, 400, "{\"errors\":[\"failed to revoke entry: " K "\"]}"),
-        SRT_CLASS_BACKEND);
 }
 
 static void without_an_address_it_is_absent(void **state)
@@ -566,17 +482,14 @@ int main(void)
         cmocka_unit_test(a_value_may_hold_nul),
         cmocka_unit_test(kv_v1_is_polled_though_it_claims_a_duration),
         cmocka_unit_test(a_static_role_is_read_again_after_its_rotation),
+        cmocka_unit_test(a_certificate_is_not_issued_again_and_again),
         cmocka_unit_test(parameters_make_it_a_post),
         cmocka_unit_test(a_lease_of_wrong_types),
         cmocka_unit_test(a_lease_of_ages_is_ten_years),
         cmocka_unit_test(an_answer_that_is_no_secret),
         cmocka_unit_test(too_many_fields),
         cmocka_unit_test(what_a_refused_read_means),
-        cmocka_unit_test(a_renewal),
-        cmocka_unit_test(what_a_refused_renewal_means),
-        cmocka_unit_test(a_check),
         cmocka_unit_test(a_check_without_a_lease_reads_again),
-        cmocka_unit_test(a_revocation),
         cmocka_unit_test(without_an_address_it_is_absent),
         cmocka_unit_test(a_token_that_would_break_the_header),
         cmocka_unit_test(plans),

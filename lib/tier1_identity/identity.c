@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 
 #define IDENTITY_PATH_LEN 129
-#define IDENTITY_MAX_LEN (64 * 1024)
-#define IDENTITY_REFRESH_MS (60 * 1000)   /* who projects it does so before its end */
+#define IDENTITY_MAX_LEN (64U * 1024)
+#define IDENTITY_REFRESH_MS (60LL * 1000) /* who projects it does so before its end */
 #define IDENTITY_EXP_MAX_S 253402300799LL /* the year 9999 */
 
 static int identity_bad(struct secretrt_error *err, const char *text, const char *why)

@@ -6,7 +6,7 @@
 #include "tier2_dynamic/vault.h"
 #include <string.h>
 
-#define VAULT_GRANT_REFRESH_MS (5 * 60 * 1000)
+#define VAULT_GRANT_REFRESH_MS (5LL * 60 * 1000)
 #define VAULT_GRANT_MARGIN_MS 1000 /* after the rotation of a static role */
 #define VAULT_GRANT_LEASE_ID_MAX 1024
 #define VAULT_GRANT_END_MAX_S 253402300799LL /* the year 9999 */

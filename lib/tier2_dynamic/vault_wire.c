@@ -2,6 +2,7 @@
 #include "base/status.h"
 #include "codec/text.h"
 #include "tier2_dynamic/vault.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -323,9 +324,8 @@ void srt_vault_body_increment(struct srt_exchange *x)
     int64_t ms = x->increment_ms > 0 ? x->increment_ms : 0; /* 0: the store's own */
     char text[48];
 
-    (void)snprintf(text, sizeof(text), "%c\"increment\":%lld",
-                   body->len == 0 ? '{' : ',',
-                   (long long)(ms / 1000 + (ms % 1000 != 0)));
+    (void)snprintf(text, sizeof(text), "%c\"increment\":%" PRId64,
+                   body->len == 0 ? '{' : ',', ms / 1000 + (ms % 1000 != 0));
     srt_secbuf_text_add(body, text);
 }
 

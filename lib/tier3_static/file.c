@@ -5,7 +5,7 @@
 #include "engine/provider.h"
 #include <string.h>
 
-#define FILE_REFRESH_MS (5 * 60 * 1000)
+#define FILE_REFRESH_MS (5LL * 60 * 1000)
 #define FILE_PATH_LEN 129
 
 static int file_bad(struct secretrt_error *err, int status, const char *text,

@@ -1,10 +1,10 @@
 /** @file
- *  Audit records, reports, redaction, hardening.
+ *  Audit records, and hardening of the process.
  */
 #ifndef SECRETRT_AUDIT_H
 #define SECRETRT_AUDIT_H
 
-#include <secretrt/call.h>
+#include <secretrt/error.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -36,30 +36,6 @@ struct secretrt_audit_record {
 SECRETRT_API SECRETRT_USE int
 secretrt_audit_json(char *buf, size_t cap, const struct secretrt_audit_record *record);
 
-/** Which report; each is text, freed by secretrt_text_free. */
-enum secretrt_report_kind {
-    SECRETRT_REPORT_METRICS = 1,   /**< OpenMetrics */
-    SECRETRT_REPORT_INVENTORY = 2, /**< a table for people */
-    SECRETRT_REPORT_INVENTORY_JSON =
-        3, /**< tiers, shares, targets, secrets, logged share */
-    SECRETRT_REPORT_CONFIG_JSON =
-        4 /**< in effect, and where each setting came from; no secrets */
-};
-SECRETRT_API SECRETRT_USE int secretrt_report(char **out,
-                                              struct secretrt_client *client, int kind,
-                                              struct secretrt_error *err);
-/** Tries every source of a name (NULL: all) and says in words what is wrong and what to
- * do next. Leaves no lease behind. @blocks */
-SECRETRT_API SECRETRT_USE int
-secretrt_diagnose(char **out, struct secretrt_client *client, const char *name,
-                  struct secretrt_call *call, struct secretrt_error *err);
-SECRETRT_API void secretrt_text_free(char *text); /**< NULL ok */
-
-/** Replaces each live or recently retired secret (4 bytes or more; also URL-encoded,
- * base64, JSON-escaped) in text[0..len) by "***", in place, never longer. Returns the
- * new length. */
-SECRETRT_API size_t secretrt_redact(char *text, size_t len,
-                                    struct secretrt_client *client);
 /** Opt-in for the whole process: no core dumps, not dumpable (same-user ptrace and
  * /proc/PID/mem refused). */
 SECRETRT_API int secretrt_harden(struct secretrt_error *err);

@@ -63,6 +63,46 @@ void srt_engine_free(struct srt_engine *engine)
     srt_free(engine);
 }
 
+/* ---- a forked child's ---- */
+
+static void engine_mute_abort(void *self, struct srt_transfer *transfer)
+{
+    (void)self;
+    (void)transfer;
+}
+
+static void engine_mute_notice(void *self, struct srt_secret *secret,
+                               const struct srt_notice *notice)
+{
+    (void)self;
+    (void)secret;
+    (void)notice;
+}
+
+static int engine_mute_record(void *self, const struct srt_record *record,
+                              struct srt_ticket *ticket)
+{
+    (void)self;
+    (void)record;
+    (void)ticket;
+    return 0;
+}
+
+void srt_engine_abandon(struct srt_engine *engine)
+{
+    static const struct srt_listener mute = {.notice = engine_mute_notice,
+                                             .record = engine_mute_record};
+    struct srt_env env;
+
+    if (engine == NULL)
+        return;
+    env = *engine->env;
+    env.abort = engine_mute_abort;
+    engine->env = &env;
+    engine->listener = &mute;
+    srt_engine_free(engine);
+}
+
 void srt_engine_look(struct srt_engine *engine)
 {
     engine->now_ms = engine->env->boot_ms(engine->env->self);

@@ -223,6 +223,20 @@ const struct secretrt_value *srt_cell_borrow(struct srt_cell *cell, uint64_t cou
     return NULL;
 }
 
+const struct secretrt_value *srt_cell_borrow_slow(struct srt_cell *cell,
+                                                  const struct secretrt_value *expected)
+{
+    struct srt_reader *reader = srt_reader_self();
+
+    if (reader == NULL)
+        return NULL;
+    srt_reader_pin(reader);
+    if (atomic_load_explicit(&cell->value, memory_order_acquire) == expected)
+        return expected;
+    srt_reader_unpin(reader);
+    return NULL;
+}
+
 void srt_cell_return(void)
 {
     struct srt_reader *reader = srt_reader_self();

@@ -292,6 +292,11 @@ void srt_loop_stop(struct srt_loop *loop)
         (void)pthread_join(loop->thread, NULL);
 }
 
+void srt_loop_run_posted(struct srt_loop *loop)
+{
+    loop_run_jobs(loop);
+}
+
 static void loop_close_fds(struct srt_loop *loop)
 {
     size_t i;

@@ -26,6 +26,8 @@ struct srt_job;
 void srt_loop_post(struct srt_loop *loop, struct srt_job *job);
 /* Ends the thread after its present turn and joins it. Idempotent. */
 void srt_loop_stop(struct srt_loop *loop);
+/* After stop: what was posted too late for the thread, on the caller's. */
+void srt_loop_run_posted(struct srt_loop *loop);
 void srt_loop_free(
     struct srt_loop *loop); /* stopped; transfers in flight are aborted */
 

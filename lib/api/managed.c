@@ -1,0 +1,294 @@
+/* Names and handles: who manages what, and what callers ask of the renewal thread. */
+#include "api/client.h"
+#include "api/sized.h"
+#include "base/alloc.h"
+#include "base/status.h"
+#include <secretrt/secret.h>
+#include <string.h>
+
+static struct srt_managed *managed_find(struct secretrt_client *client,
+                                        const char *name)
+{
+    struct srt_list *it, *tmp;
+
+    SRT_LIST_EACH(it, tmp, &client->managed)
+    {
+        struct srt_managed *managed = SRT_CONTAINER(it, struct srt_managed, link);
+
+        if (!(managed->asks & SRT_ASK_CLOSE) && strcmp(managed->spec->name, name) == 0)
+            return managed;
+    }
+    return NULL;
+}
+
+void srt_managed_free(struct srt_managed *managed)
+{
+    if (managed == NULL)
+        return;
+    srt_value_drop(managed->candidate);
+    srt_cell_wipe(&managed->cell);
+    srt_spec_free(managed->spec);
+    srt_free(managed);
+}
+
+static int managed_new(struct srt_managed **out, struct secretrt_client *client,
+                       const char *name, const struct secretrt_secret_options *options,
+                       struct secretrt_error *err)
+{
+    struct srt_managed *managed = srt_alloc(sizeof(*managed));
+    int rc;
+
+    *out = NULL;
+    if (managed == NULL)
+        return srt_nomem(err);
+    srt_list_init(&managed->link);
+    srt_list_init(&managed->dirty);
+    srt_list_init(&managed->handles);
+    managed->client = client;
+    managed->cell.slot = SRT_SLOT_NONE;
+    rc = srt_spec_new(&managed->spec, client->config, name, options, err);
+    if (rc == 0 && srt_cell_init(&managed->cell) != 0)
+        rc = srt_nomem(err);
+    if (rc != 0) {
+        srt_managed_free(managed);
+        return rc;
+    }
+    srt_target_init(&managed->target, managed->spec->name);
+    *out = managed;
+    return 0;
+}
+
+/* Found or made, under the lock that the caller holds. */
+int srt_managed_get(struct srt_managed **out, struct secretrt_client *client,
+                    const char *name, const struct secretrt_secret_options *options,
+                    struct secretrt_error *err)
+{
+    int rc;
+
+    *out = NULL;
+    if (client->state != SRT_CLIENT_OPEN)
+        return srt_fail(err, SECRETRT_ERR_CLOSED, "the client is closed");
+    if (name == NULL || name[0] == '\0')
+        return srt_fail(err, SECRETRT_ERR_INVALID, "a secret's name is missing");
+    *out = managed_find(client, name);
+    if (*out != NULL)
+        return 0;
+    rc = managed_new(out, client, name, options, err);
+    if (rc != 0)
+        return rc;
+    srt_list_append(&client->managed, &(*out)->link);
+    srt_client_ask(client, *out, SRT_ASK_OPEN);
+    return 0;
+}
+
+/* ---- the renewal thread's side ---- */
+
+struct managed_order {
+    unsigned asks;
+    uint64_t reject_generation;
+    int reject_status;
+    uint64_t drained[SRT_DRAINED_MAX];
+    unsigned n_drained;
+};
+
+static struct srt_managed *managed_take(struct secretrt_client *client,
+                                        struct managed_order *order)
+{
+    struct srt_managed *managed = NULL;
+
+    srt_lock_take(&client->lock);
+    if (!srt_list_empty(&client->dirty)) {
+        managed = SRT_CONTAINER(client->dirty.next, struct srt_managed, dirty);
+        srt_list_remove(&managed->dirty);
+        order->asks = managed->asks;
+        order->reject_generation = managed->reject_generation;
+        order->reject_status = managed->reject_status;
+        memcpy(order->drained, managed->drained, sizeof(order->drained));
+        order->n_drained = managed->n_drained;
+        managed->n_drained = 0;
+        managed->asks &= SRT_ASK_CLOSE; /* stays: nobody finds it any more */
+        if (client->state != SRT_CLIENT_OPEN)
+            order->asks &= SRT_ASK_CLOSE;
+    }
+    srt_lock_give(&client->lock);
+    return managed;
+}
+
+static void managed_fail(struct srt_managed *managed,
+                         const struct secretrt_error *error)
+{
+    struct secretrt_client *client = managed->client;
+
+    srt_lock_take(&client->lock);
+    managed->failure = *error;
+    managed->failure_final = 1;
+    managed->settled = SRT_SETTLED_FAILED;
+    managed->settles++;
+    srt_cond_signal_all(&client->changed);
+    srt_lock_give(&client->lock);
+}
+
+static void managed_close(struct secretrt_client *client, struct srt_managed *managed)
+{
+    struct srt_ticket *ticket;
+
+    if (managed->record != NULL)
+        srt_secret_close(client->engine, managed->record);
+    managed->record = NULL;
+    srt_lock_take(&client->lock);
+    srt_event_forget(client, &managed->target);
+    srt_list_remove(&managed->link);
+    ticket = managed->ticket;
+    managed->ticket = NULL;
+    srt_cond_signal_all(&client->changed);
+    srt_lock_give(&client->lock);
+    if (ticket != NULL)
+        srt_engine_answered(client->engine, ticket, SECRETRT_ERR_CLOSED);
+    srt_managed_free(managed);
+}
+
+static void managed_do(struct secretrt_client *client, struct srt_managed *managed,
+                       const struct managed_order *order)
+{
+    struct srt_engine *engine = client->engine;
+    struct secretrt_error error;
+
+    srt_error_clear(&error);
+    if ((order->asks & SRT_ASK_OPEN) && managed->record == NULL &&
+        srt_secret_open(&managed->record, engine, managed->spec, &managed->cell,
+                        managed, &error) != 0)
+        managed_fail(managed, &error);
+    if (managed->record != NULL) {
+        if (order->asks & SRT_ASK_WANT)
+            srt_secret_want(engine, managed->record);
+        if (order->asks & SRT_ASK_REFRESH)
+            srt_secret_refresh(engine, managed->record);
+        if (order->asks & SRT_ASK_REJECT)
+            srt_secret_reject(engine, managed->record, order->reject_generation,
+                              order->reject_status);
+        for (unsigned i = 0; i < order->n_drained; i++)
+            (void)srt_secret_drained(engine, managed->record, order->drained[i]);
+    }
+    if (order->asks & SRT_ASK_CLOSE)
+        managed_close(client, managed);
+}
+
+void srt_managed_turn(struct secretrt_client *client)
+{
+    struct managed_order order;
+    struct srt_managed *managed;
+
+    while ((managed = managed_take(client, &order)) != NULL)
+        managed_do(client, managed, &order);
+}
+
+/* ---- handles ---- */
+
+static int managed_options(struct secretrt_secret_options *out,
+                           const struct secretrt_secret_options *in,
+                           struct secretrt_error *err)
+{
+    static const struct secretrt_secret_options none = SECRETRT_SECRET_OPTIONS_INIT;
+
+    *out = none;
+    return in != NULL ? srt_sized_copy(out, sizeof(*out), in, in->size, err) : 0;
+}
+
+int secretrt_secret_open_with(struct secretrt_secret **out,
+                              struct secretrt_client *client, const char *name,
+                              const struct secretrt_secret_options *options,
+                              struct secretrt_error *err)
+{
+    struct secretrt_secret_options checked;
+    struct secretrt_secret *handle = NULL;
+    struct srt_managed *managed = NULL;
+    int rc;
+
+    srt_error_clear(err);
+    if (out == NULL || client == NULL)
+        return srt_fail(err, SECRETRT_ERR_INVALID,
+                        "secretrt_secret_open: out or client is NULL");
+    *out = NULL;
+    rc = managed_options(&checked, options, err);
+    if (rc == 0)
+        rc = srt_client_ready(client, err);
+    if (rc != 0)
+        return rc;
+    handle = srt_alloc(sizeof(*handle));
+    if (handle == NULL)
+        return srt_nomem(err);
+    srt_lock_take(&client->lock);
+    rc =
+        srt_managed_get(&managed, client, name, options != NULL ? &checked : NULL, err);
+    if (rc == 0) {
+        handle->managed = managed;
+        srt_target_init(&handle->target, managed->spec->name);
+        handle->target.handle = handle;
+        handle->target.on_event = checked.on_event;
+        handle->target.data = checked.data;
+        handle->verify = checked.verify;
+        srt_list_append(&managed->handles, &handle->link);
+    }
+    srt_lock_give(&client->lock);
+    if (rc != 0) {
+        srt_free(handle);
+        return rc;
+    }
+    *out = handle;
+    return 0;
+}
+
+int secretrt_secret_open(struct secretrt_secret **out, struct secretrt_client *client,
+                         const char *name, struct secretrt_error *err)
+{
+    return secretrt_secret_open_with(out, client, name, NULL, err);
+}
+
+/* After the client: only memory is left. */
+static void managed_close_late(struct secretrt_secret *handle)
+{
+    struct srt_managed *managed = handle->managed;
+
+    srt_list_remove(&handle->link);
+    if (srt_list_empty(&managed->handles))
+        srt_managed_free(managed);
+    srt_free(handle);
+}
+
+/* The last handle of a secret that is not read by name gives its lease back. */
+void srt_managed_let_go(struct secretrt_client *client, struct secretrt_secret *handle)
+{
+    struct srt_managed *managed = handle->managed;
+
+    srt_list_remove(&handle->link);
+    srt_free(handle);
+    if (srt_list_empty(&managed->handles) && !managed->by_name)
+        srt_client_ask(client, managed, SRT_ASK_CLOSE);
+}
+
+void secretrt_secret_close(struct secretrt_secret *handle)
+{
+    struct secretrt_client *client;
+    struct srt_managed *managed;
+
+    if (handle == NULL)
+        return;
+    managed = handle->managed;
+    client = managed->client;
+    if (client == NULL) {
+        managed_close_late(handle);
+        return;
+    }
+    if (srt_client_ready(client, NULL) != 0)
+        return; /* a child without memory: the handle is left behind */
+    srt_lock_take(&client->lock);
+    srt_event_forget(client, &handle->target);
+    if (client->running == handle && srt_worker_is_self(client->dispatcher)) {
+        handle->closed = 1; /* the dispatcher lets it go after the callback */
+    } else {
+        while (client->running == handle)
+            srt_cond_wait(&client->changed, &client->lock);
+        srt_managed_let_go(client, handle);
+    }
+    srt_lock_give(&client->lock);
+}

@@ -1,0 +1,317 @@
+/* Reading: the hot path first, then waiting for what the renewal thread brings. */
+#include "api/client.h"
+#include "api/sized.h"
+#include "base/status.h"
+#include "mem/arena.h"
+#include <secretrt/read.h>
+#include <string.h>
+
+#define WAIT_TEXT_MAX 128
+
+/* ---- calls ---- */
+
+static int wait_text_ok(const char *text)
+{
+    size_t len = text != NULL ? strlen(text) : 0;
+
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)text[i] < 0x20 || (unsigned char)text[i] == 0x7f)
+            return 0;
+    return len <= WAIT_TEXT_MAX;
+}
+
+int srt_call_check(const struct secretrt_call *call, struct secretrt_error *err)
+{
+    const uint32_t known =
+        SECRETRT_CALL_NOWAIT | SECRETRT_CALL_FRESH | SECRETRT_CALL_CANDIDATE;
+
+    if (call == NULL)
+        return 0;
+    if (call->size < sizeof(*call))
+        return srt_fail(err, SECRETRT_ERR_INVALID,
+                        "a call's size is not set: start from SECRETRT_CALL_INIT");
+    if ((call->flags & ~known) != 0)
+        return srt_fail(err, SECRETRT_ERR_INVALID, "unknown flags in a call");
+    if (!wait_text_ok(call->actor) || !wait_text_ok(call->purpose) ||
+        !wait_text_ok(call->traceparent))
+        return srt_fail(
+            err, SECRETRT_ERR_INVALID,
+            "actor, purpose and traceparent have at most %d printable bytes",
+            WAIT_TEXT_MAX);
+    return 0;
+}
+
+int64_t srt_call_deadline_ms(const struct secretrt_client *client,
+                             const struct secretrt_call *call)
+{
+    return srt_mono_ms() + (call != NULL && call->timeout_ms > 0
+                                ? call->timeout_ms
+                                : client->fetch_timeout_ms);
+}
+
+int srt_call_waits(const struct secretrt_client *client,
+                   const struct secretrt_call *call)
+{
+    if (call != NULL && (call->flags & SECRETRT_CALL_NOWAIT))
+        return 0;
+    return !(client->flags & SECRETRT_OPEN_NOWAIT) ||
+           (call != NULL && call->timeout_ms > 0);
+}
+
+static int wait_has_flag(const struct secretrt_call *call, uint32_t flag)
+{
+    return call != NULL && (call->flags & flag) != 0;
+}
+
+static int wait_cancelled(struct secretrt_call *call)
+{
+    return call != NULL && __atomic_load_n(&call->cancelled, __ATOMIC_ACQUIRE) != 0;
+}
+
+static int wait_named(const struct secretrt_call *call)
+{
+    return call != NULL &&
+           (call->actor != NULL || call->purpose != NULL || call->traceparent != NULL);
+}
+
+/* ---- one look ---- */
+
+/* What the hot path could not decide by its coarse clock, the boot clock decides. */
+struct secretrt_value *srt_managed_live(struct srt_managed *managed, uint64_t count)
+{
+    const struct srt_env *env = srt_loop_env(managed->client->loop);
+    struct srt_reader *reader = srt_reader_self();
+    struct secretrt_value *value;
+
+    if (reader == NULL)
+        return NULL;
+    srt_reader_pin(reader);
+    value = atomic_load_explicit(&managed->cell.value, memory_order_acquire);
+    if (value != NULL && srt_value_live(value, env->boot_ms(env->self)) &&
+        srt_reader_count(reader, managed->cell.slot,
+                         (unsigned)(value->info.generation & 1), count) == 0)
+        srt_value_hold(value);
+    else
+        value = NULL;
+    srt_reader_unpin(reader);
+    return value;
+}
+
+/* Why there is nothing: the last failure, in the words of the secret. */
+static int wait_failure(const struct srt_managed *managed, int timed_out,
+                        struct secretrt_error *err)
+{
+    const char *name = managed->spec->name;
+
+    if (managed->failure.status == 0)
+        return srt_fail(err, SECRETRT_ERR_TIMEOUT,
+                        "%s: no answer from the store in time", name);
+    if (managed->expired && timed_out &&
+        managed->failure.status == SECRETRT_ERR_UNAVAILABLE) {
+        srt_fail(err, SECRETRT_ERR_EXPIRED, "%s: the last value has expired: %s", name,
+                 managed->failure.message);
+        return SECRETRT_ERR_EXPIRED;
+    }
+    if (err != NULL)
+        *err = managed->failure;
+    return managed->failure.status;
+}
+
+static int wait_record(struct srt_managed *managed, const struct secretrt_call *call,
+                       const struct secretrt_value *value, struct secretrt_error *err)
+{
+    const struct srt_env *env = srt_loop_env(managed->client->loop);
+    struct srt_record record = {.event = "secret.read",
+                                .outcome = "success",
+                                .name = value->info.name,
+                                .source = value->info.source,
+                                .version = value->info.version,
+                                .request_id = value->info.request_id,
+                                .limited_by = value->info.limited_by,
+                                .actor = call->actor,
+                                .purpose = call->purpose,
+                                .traceparent = call->traceparent,
+                                .ttl_ms = -1,
+                                .latency_ms = -1,
+                                .expires_at_ms = value->info.expires_at_ms,
+                                .generation = value->info.generation,
+                                .count = 1,
+                                .tier = value->info.tier,
+                                .weakest_tier = value->info.weakest_tier};
+
+    record.at_ms = env->wall_ms(env->self);
+    if (srt_pump_record_now(managed->client->pump, &record) == 0)
+        return 0;
+    return srt_fail(err, SECRETRT_ERR_AUDIT,
+                    "%s: the access could not be recorded, and audit is required",
+                    value->info.name);
+}
+
+/* ---- waiting ---- */
+
+/* 1: the call goes on waiting; otherwise *rc is its answer. Lock held. */
+static int wait_goes_on(struct srt_managed *managed, struct secretrt_call *call,
+                        int *rc, struct secretrt_error *err)
+{
+    struct secretrt_client *client = managed->client;
+
+    if (client->state != SRT_CLIENT_OPEN)
+        *rc = srt_fail(err, SECRETRT_ERR_CLOSED, "%s: the client is closed",
+                       managed->spec->name);
+    else if (wait_cancelled(call))
+        *rc =
+            srt_fail(err, SECRETRT_ERR_CANCELLED, "%s: cancelled", managed->spec->name);
+    else if (!srt_call_waits(client, call))
+        *rc = srt_fail(err, SECRETRT_ERR_PENDING, "%s: not there yet",
+                       managed->spec->name);
+    else
+        return 1;
+    return 0;
+}
+
+static int wait_fresh_done(const struct srt_managed *managed,
+                           const struct secretrt_call *call, uint64_t settles)
+{
+    return !wait_has_flag(call, SECRETRT_CALL_FRESH) || managed->settles != settles;
+}
+
+static int wait_locked(struct secretrt_value **out, struct srt_managed *managed,
+                       struct secretrt_call *call, int64_t until_ms,
+                       struct secretrt_error *err)
+{
+    struct secretrt_client *client = managed->client;
+    uint64_t settles = managed->settles;
+    uint64_t count = wait_named(call) ? 0 : 1;
+    int rc = 0;
+
+    if (client->state == SRT_CLIENT_OPEN)
+        srt_client_ask(client, managed,
+                       wait_has_flag(call, SECRETRT_CALL_FRESH) ? SRT_ASK_REFRESH
+                                                                : SRT_ASK_WANT);
+    for (;;) {
+        if (client->state == SRT_CLIENT_OPEN &&
+            wait_fresh_done(managed, call, settles) &&
+            (*out = srt_managed_live(managed, count)) != NULL)
+            return 0;
+        if (managed->failure_final && managed->failure.status != 0 &&
+            client->state == SRT_CLIENT_OPEN)
+            return wait_failure(managed, 0, err);
+        if (!wait_goes_on(managed, call, &rc, err))
+            return rc;
+        if (!srt_cond_wait_until(&client->changed, &client->lock, until_ms))
+            return wait_failure(managed, 1, err);
+    }
+}
+
+static int wait_candidate(struct secretrt_value **out, struct srt_managed *managed,
+                          struct secretrt_error *err)
+{
+    if (managed->candidate == NULL)
+        return srt_fail(err, SECRETRT_ERR_NOT_FOUND,
+                        "%s: no candidate waits for a verdict", managed->spec->name);
+    *out = srt_value_hold(managed->candidate);
+    return 0;
+}
+
+int srt_wait_value(struct secretrt_value **out, struct srt_managed *managed,
+                   struct secretrt_call *call, int64_t until_ms,
+                   struct secretrt_error *err)
+{
+    struct secretrt_client *client = managed->client;
+    int candidate = wait_has_flag(call, SECRETRT_CALL_CANDIDATE);
+    int rc = 0;
+
+    if (!candidate && !wait_has_flag(call, SECRETRT_CALL_FRESH))
+        *out = srt_managed_live(managed, wait_named(call) ? 0 : 1);
+    if (*out == NULL) {
+        srt_lock_take(&client->lock);
+        client->callers++;
+        rc = candidate ? wait_candidate(out, managed, err)
+                       : wait_locked(out, managed, call, until_ms, err);
+        client->callers--;
+        srt_lock_give(&client->lock);
+    }
+    if (rc == 0 && wait_named(call))
+        rc = wait_record(managed, call, *out, err);
+    if (rc != 0) {
+        srt_value_drop(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+/* ---- rejecting ---- */
+
+static int wait_newer(struct secretrt_value **out, struct srt_managed *managed,
+                      uint64_t generation)
+{
+    struct secretrt_value *value = srt_managed_live(managed, 1);
+
+    if (value != NULL && value->info.generation > generation) {
+        *out = value;
+        return 1;
+    }
+    srt_value_drop(value);
+    return 0;
+}
+
+static int wait_reject_locked(struct secretrt_value **out, struct srt_managed *managed,
+                              uint64_t generation, struct secretrt_call *call,
+                              struct secretrt_error *err)
+{
+    struct secretrt_client *client = managed->client;
+    uint64_t settles = managed->settles;
+    int64_t until = srt_call_deadline_ms(client, call);
+    int rc = 0;
+
+    for (;;) {
+        if (wait_newer(out, managed, generation))
+            return 0;
+        if (managed->settles != settles && managed->settled == SRT_SETTLED_UNCHANGED)
+            return srt_fail(err, SECRETRT_ERR_UNCHANGED,
+                            "%s: the store still holds the refused value",
+                            managed->spec->name);
+        if (managed->settles != settles && managed->failure_final &&
+            managed->failure.status != 0)
+            return wait_failure(managed, 0, err);
+        if (!wait_goes_on(managed, call, &rc, err))
+            return rc;
+        if (!srt_cond_wait_until(&client->changed, &client->lock, until))
+            return wait_failure(managed, 1, err);
+    }
+}
+
+int srt_wait_reject(struct secretrt_value **out, struct srt_managed *managed,
+                    uint64_t generation, struct secretrt_call *call,
+                    struct secretrt_error *err)
+{
+    struct secretrt_client *client = managed->client;
+    int rc = 0;
+
+    srt_lock_take(&client->lock);
+    client->callers++;
+    if (client->state != SRT_CLIENT_OPEN)
+        rc = srt_fail(err, SECRETRT_ERR_CLOSED, "%s: the client is closed",
+                      managed->spec->name);
+    else if (out != NULL && wait_newer(out, managed, generation))
+        rc = 0;
+    else {
+        managed->reject_generation = generation;
+        srt_client_ask(client, managed, SRT_ASK_REJECT);
+        if (out != NULL)
+            rc = wait_reject_locked(out, managed, generation, call, err);
+    }
+    client->callers--;
+    srt_lock_give(&client->lock);
+    return rc;
+}
+
+void secretrt_cancel(struct secretrt_client *client, struct secretrt_call *call)
+{
+    if (client == NULL || call == NULL)
+        return;
+    srt_lock_take(&client->lock);
+    __atomic_store_n(&call->cancelled, 1, __ATOMIC_RELEASE);
+    srt_cond_signal_all(&client->changed);
+    srt_lock_give(&client->lock);
+}

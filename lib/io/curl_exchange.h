@@ -20,6 +20,7 @@ struct srt_transport {
     struct srt_list exchanges;
     struct srt_tls_files tls_files;
     struct srt_fd_list sockets; /* to close in a forked child */
+    struct srt_fd_list wakeup;  /* curl's own pair, likewise */
     int64_t orphan_until_ms[SRT_TRANSPORT_ORPHANS_MAX];
     srt_ssl_options_fn *ssl_options; /* NULL: reduced hygiene */
     void (*finished)(void *self, struct srt_transfer *transfer);

@@ -337,6 +337,31 @@ void srt_transport_poll(struct srt_transport *transport, const int *fds, int *re
 
 /* ---- the transport's life ---- */
 
+static void curl_transport_signal(void *self)
+{
+    struct srt_transport *transport = self;
+
+    (void)curl_multi_wakeup(transport->multi);
+}
+
+static void curl_transport_drain(void *self)
+{
+    struct srt_transport *transport = self;
+
+    (void)curl_multi_poll(transport->multi, NULL, 0, 0, NULL);
+}
+
+/* Up to libcurl 8.10 the pair that its wake-up needs, and we do not, is left to
+ * whatever the host program executes. */
+static void curl_transport_find_wakeup(struct srt_transport *transport)
+{
+    const struct srt_fd_pair_probe probe = {curl_transport_signal, curl_transport_drain,
+                                            transport};
+
+    srt_fd_list_find_pair(&transport->wakeup, &probe);
+    srt_fd_list_close_on_exec(&transport->wakeup);
+}
+
 static int curl_transport_open(struct srt_transport *transport)
 {
     CURL *easy = curl_easy_init();
@@ -355,6 +380,7 @@ static int curl_transport_open(struct srt_transport *transport)
         curl_multi_setopt(transport->multi, CURLMOPT_PIPELINING,
                           (long)CURLPIPE_NOTHING) != CURLM_OK)
         return SECRETRT_ERR_UNSUPPORTED;
+    curl_transport_find_wakeup(transport);
     return 0;
 }
 
@@ -394,7 +420,8 @@ void srt_transport_free(struct srt_transport *transport)
         curl_easy_cleanup(transport->idle[--transport->idle_n]);
     if (transport->multi != NULL)
         (void)curl_multi_cleanup(transport->multi);
-    srt_fd_list_close(&transport->sockets); /* none is left */
+    srt_fd_list_wipe(&transport->sockets); /* none is left */
+    srt_fd_list_wipe(&transport->wakeup);
     srt_tls_files_wipe(&transport->tls_files);
     srt_free(transport);
 }
@@ -402,6 +429,7 @@ void srt_transport_free(struct srt_transport *transport)
 void srt_transport_abandon(struct srt_transport *transport)
 {
     srt_fd_list_close(&transport->sockets);
+    srt_fd_list_close(&transport->wakeup);
     transport->left_next = curl_transport_left;
     curl_transport_left = transport;
 }

@@ -27,5 +27,18 @@ struct srt_fd_list {
 int srt_fd_list_add(struct srt_fd_list *list, int fd); /* 0 or ERR_NOMEM */
 void srt_fd_list_remove(struct srt_fd_list *list, int fd);
 void srt_fd_list_close(struct srt_fd_list *list); /* all of them, and frees the list */
+void srt_fd_list_wipe(struct srt_fd_list *list);  /* closes nothing */
+
+/* Finds the two ends of a socket pair that another library has made and does not show,
+ * by what signal() and drain() do to it; leaves the list empty if that is not certain.
+ */
+struct srt_fd_pair_probe {
+    void (*signal)(void *self);
+    void (*drain)(void *self);
+    void *self;
+};
+void srt_fd_list_find_pair(struct srt_fd_list *list,
+                           const struct srt_fd_pair_probe *probe);
+void srt_fd_list_close_on_exec(const struct srt_fd_list *list);
 
 #endif

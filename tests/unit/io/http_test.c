@@ -1,12 +1,12 @@
 /* HTTP through the real loop against a real server on the loopback. */
 #include "mem/arena.h"
+#include "rig.h"
 #include "server.h"
-#include "world.h"
 
 #define LARGE_LEN 200000
 
 struct fixture {
-    struct world *world;
+    struct rig *rig;
     struct server *server;
     struct server *other; /* where a redirect points */
     int gate; /* requests at /gate that wait, guarded by the server's lock */
@@ -127,7 +127,7 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
 
     assert_non_null(f);
-    f->world = world_start();
+    f->rig = rig_start();
     f->server = server_new(answer, f);
     f->other = server_new(answer, f);
     *state = f;
@@ -138,7 +138,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
 
-    world_free(f->world);
+    rig_free(f->rig);
     server_free(f->server);
     server_free(f->other);
     free(f);
@@ -149,7 +149,7 @@ static int teardown(void **state)
 static void expect(struct fixture *f, const char *path, enum srt_outcome outcome,
                    int sent)
 {
-    struct fetch *fetch = fetch_http(f->world, "GET", f->server->port, path);
+    struct fetch *fetch = fetch_http(f->rig, "GET", f->server->port, path);
     struct srt_reply *reply = fetch_now(fetch);
 
     assert_int_equal(reply->outcome, outcome);
@@ -163,7 +163,7 @@ static void expect(struct fixture *f, const char *path, enum srt_outcome outcome
 static void gets(void **state)
 {
     struct fixture *f = *state;
-    struct fetch *fetch = fetch_http(f->world, "GET", f->server->port, "/hello");
+    struct fetch *fetch = fetch_http(f->rig, "GET", f->server->port, "/hello");
     struct srt_reply *reply;
 
     srt_buf_text_add(&fetch->transfer.request.headers, "X-One: 1\nX-Two: 2\n");
@@ -187,7 +187,7 @@ static void gets(void **state)
 
 static void sends_a_body(struct fixture *f, const char *method, size_t len, int sized)
 {
-    struct fetch *fetch = fetch_http(f->world, method, f->server->port, "/hello");
+    struct fetch *fetch = fetch_http(f->rig, method, f->server->port, "/hello");
     struct srt_reply *reply;
     char *body = malloc(len + 1);
     char line[64];
@@ -229,7 +229,7 @@ static void sends_an_empty_body(void **state)
 
     for (int i = 0; i < 2; i++) {
         struct fetch *fetch =
-            fetch_http(f->world, i == 0 ? "PUT" : "POST", f->server->port, "/hello");
+            fetch_http(f->rig, i == 0 ? "PUT" : "POST", f->server->port, "/hello");
 
         assert_int_equal(fetch_now(fetch)->outcome, SRT_OUTCOME_ANSWERED);
         assert_non_null(strstr(f->server->last_head, "Content-Length: 0\r\n"));
@@ -242,7 +242,7 @@ static void sends_an_empty_body(void **state)
 static void keeps_a_content_type_that_is_given(void **state)
 {
     struct fixture *f = *state;
-    struct fetch *fetch = fetch_http(f->world, "POST", f->server->port, "/hello");
+    struct fetch *fetch = fetch_http(f->rig, "POST", f->server->port, "/hello");
 
     srt_buf_text_add(&fetch->transfer.request.headers, "Content-Type: a/b\n");
     srt_secbuf_text_add(&fetch->transfer.request.body, "x=1");
@@ -259,7 +259,7 @@ static void other_methods(void **state)
 
     for (size_t i = 0; i < 3; i++) {
         struct fetch *fetch =
-            fetch_http(f->world, method[i], f->server->port, "/retry-seconds");
+            fetch_http(f->rig, method[i], f->server->port, "/retry-seconds");
 
         assert_int_equal(fetch_now(fetch)->outcome, SRT_OUTCOME_ANSWERED);
         assert_memory_equal(f->server->last_head, method[i], strlen(method[i]));
@@ -270,14 +270,14 @@ static void other_methods(void **state)
 static void keeps_to_the_ceiling_of_a_body(void **state)
 {
     struct fixture *f = *state;
-    struct fetch *fetch = fetch_http(f->world, "GET", f->server->port, "/large");
+    struct fetch *fetch = fetch_http(f->rig, "GET", f->server->port, "/large");
 
     fetch->transfer.request.max_len = LARGE_LEN / 2;
     assert_int_equal(fetch_now(fetch)->outcome, SRT_OUTCOME_TOO_LARGE);
     assert_int_equal(fetch->transfer.reply.body.len, 0);
     assert_string_equal(fetch->transfer.reply.detail, "answer too large");
     fetch_free(fetch);
-    fetch = fetch_http(f->world, "GET", f->server->port, "/large");
+    fetch = fetch_http(f->rig, "GET", f->server->port, "/large");
     assert_int_equal(fetch_now(fetch)->outcome, SRT_OUTCOME_ANSWERED);
     assert_in_range(fetch->transfer.reply.body.len, LARGE_LEN, LARGE_LEN + 1024);
     fetch_free(fetch);
@@ -307,7 +307,7 @@ static void tells_a_refused_connection(void **state)
     struct fetch *fetch;
 
     (void)close(fd);
-    fetch = fetch_http(f->world, "GET", port, "/hello");
+    fetch = fetch_http(f->rig, "GET", port, "/hello");
     assert_int_equal(fetch_now(fetch)->outcome, SRT_OUTCOME_UNREACHABLE);
     assert_string_equal(fetch->transfer.reply.detail, "connection refused");
     assert_int_equal(fetch->transfer.reply.sent, 0);
@@ -317,8 +317,7 @@ static void tells_a_refused_connection(void **state)
 static void tells_a_name_that_does_not_resolve(void **state)
 {
     struct fixture *f = *state;
-    struct fetch *fetch =
-        fetch_new(f->world, SRT_REQUEST_HTTP, "https://name.invalid/x");
+    struct fetch *fetch = fetch_new(f->rig, SRT_REQUEST_HTTP, "https://name.invalid/x");
 
     fetch->transfer.request.timeout_ms = 1000;
     assert_in_range(fetch_now(fetch)->outcome, SRT_OUTCOME_UNREACHABLE,
@@ -334,7 +333,7 @@ static void ends_in_time_at_a_black_hole(void **state)
     int64_t began_ms = srt_mono_ms();
 
     for (int i = 0; i < 6; i++) {
-        fetch[i] = fetch_http(f->world, "GET", f->server->port, "/hang");
+        fetch[i] = fetch_http(f->rig, "GET", f->server->port, "/hang");
         fetch[i]->transfer.request.timeout_ms = 200;
         fetch_begin(fetch[i]);
     }
@@ -348,17 +347,16 @@ static void ends_in_time_at_a_black_hole(void **state)
 static void reads_retry_after(void **state)
 {
     struct fixture *f = *state;
-    struct fetch *fetch =
-        fetch_http(f->world, "GET", f->server->port, "/retry-seconds");
+    struct fetch *fetch = fetch_http(f->rig, "GET", f->server->port, "/retry-seconds");
 
     assert_int_equal(fetch_now(fetch)->retry_after_ms, 7000);
     assert_string_equal(fetch->transfer.reply.request_id, "id-?-7");
     fetch_free(fetch);
-    fetch = fetch_http(f->world, "GET", f->server->port, "/retry-date");
+    fetch = fetch_http(f->rig, "GET", f->server->port, "/retry-date");
     assert_int_equal(fetch_now(fetch)->retry_after_ms, 10000);
     assert_int_equal(fetch->transfer.reply.date_ms, 784887151000);
     fetch_free(fetch);
-    fetch = fetch_http(f->world, "GET", f->server->port, "/retry-junk");
+    fetch = fetch_http(f->rig, "GET", f->server->port, "/retry-junk");
     assert_int_equal(fetch_now(fetch)->retry_after_ms, -1);
     fetch_free(fetch);
 }
@@ -366,7 +364,7 @@ static void reads_retry_after(void **state)
 static void follows_no_redirect(void **state)
 {
     struct fixture *f = *state;
-    struct fetch *fetch = fetch_http(f->world, "GET", f->server->port, "/redirect");
+    struct fetch *fetch = fetch_http(f->rig, "GET", f->server->port, "/redirect");
     struct srt_reply *reply;
     char where[64];
 
@@ -382,7 +380,7 @@ static void follows_no_redirect(void **state)
 
 static void refuse(struct fixture *f, const char *url)
 {
-    struct fetch *fetch = fetch_new(f->world, SRT_REQUEST_HTTP, url);
+    struct fetch *fetch = fetch_new(f->rig, SRT_REQUEST_HTTP, url);
 
     assert_int_equal(fetch_now(fetch)->outcome, SRT_OUTCOME_REFUSED);
     assert_int_equal(fetch->transfer.reply.sent, 0);
@@ -403,7 +401,7 @@ static void refuses_what_it_may_not_send(void **state)
     refuse(f, "file:///etc/passwd");
     refuse(f, "ftp://127.0.0.1/");
     refuse(f, "");
-    fetch = fetch_http(f->world, "GET", f->server->port, "/hello");
+    fetch = fetch_http(f->rig, "GET", f->server->port, "/hello");
     srt_secbuf_text_add(&fetch->transfer.request.secret_header, "X-T: a\r\nX-U: b");
     assert_int_equal(fetch_now(fetch)->outcome, SRT_OUTCOME_REFUSED);
     fetch_free(fetch);
@@ -413,7 +411,7 @@ static void refuses_what_it_may_not_send(void **state)
 static void asks_no_proxy_for_a_loopback_host(void **state)
 {
     struct fixture *f = *state;
-    struct fetch *fetch = fetch_http(f->world, "GET", f->server->port, "/hello");
+    struct fetch *fetch = fetch_http(f->rig, "GET", f->server->port, "/hello");
 
     assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
     assert_int_equal(setenv("ALL_PROXY", "http://127.0.0.1:1", 1), 0);
@@ -428,7 +426,7 @@ static void keeps_connections(void **state)
     struct fixture *f = *state;
 
     for (int i = 0; i < 5; i++) {
-        struct fetch *fetch = fetch_http(f->world, "GET", f->server->port, "/hello");
+        struct fetch *fetch = fetch_http(f->rig, "GET", f->server->port, "/hello");
 
         assert_int_equal(fetch_now(fetch)->outcome, SRT_OUTCOME_ANSWERED);
         fetch_free(fetch);
@@ -442,7 +440,7 @@ static void repeats_once_on_a_stale_connection(void **state)
     struct fixture *f = *state;
 
     for (int i = 0; i < 2; i++) {
-        struct fetch *fetch = fetch_http(f->world, "GET", f->server->port, "/once");
+        struct fetch *fetch = fetch_http(f->rig, "GET", f->server->port, "/once");
 
         assert_int_equal(fetch_now(fetch)->outcome, SRT_OUTCOME_ANSWERED);
         assert_string_equal(srt_secbuf_text(&fetch->transfer.reply.body), "first");
@@ -457,7 +455,7 @@ static void repeats_a_body_too(void **state)
     struct fixture *f = *state;
 
     for (int i = 0; i < 2; i++) {
-        struct fetch *fetch = fetch_http(f->world, "PUT", f->server->port, "/once");
+        struct fetch *fetch = fetch_http(f->rig, "PUT", f->server->port, "/once");
 
         srt_secbuf_text_add(&fetch->transfer.request.body, "{\"a\":1}");
         assert_int_equal(fetch_now(fetch)->outcome, SRT_OUTCOME_ANSWERED);
@@ -470,11 +468,11 @@ static void repeats_a_body_too(void **state)
 static void repeats_nothing_that_may_not_happen_twice(void **state)
 {
     struct fixture *f = *state;
-    struct fetch *fetch = fetch_http(f->world, "GET", f->server->port, "/once");
+    struct fetch *fetch = fetch_http(f->rig, "GET", f->server->port, "/once");
 
     assert_int_equal(fetch_now(fetch)->outcome, SRT_OUTCOME_ANSWERED);
     fetch_free(fetch);
-    fetch = fetch_http(f->world, "GET", f->server->port, "/once");
+    fetch = fetch_http(f->rig, "GET", f->server->port, "/once");
     fetch->transfer.request.idempotent = 0;
     assert_int_equal(fetch_now(fetch)->outcome, SRT_OUTCOME_UNREACHABLE);
     assert_int_equal(fetch->transfer.reply.sent, 1);
@@ -488,7 +486,7 @@ static void opens_at_most_four_connections(void **state)
     struct fetch *fetch[8];
 
     for (int i = 0; i < 8; i++) {
-        fetch[i] = fetch_http(f->world, "GET", f->server->port, "/gate");
+        fetch[i] = fetch_http(f->rig, "GET", f->server->port, "/gate");
         fetch_begin(fetch[i]);
     }
     for (int i = 0; i < 8; i++) {
@@ -501,8 +499,8 @@ static void opens_at_most_four_connections(void **state)
 static void gives_a_request_up(void **state)
 {
     struct fixture *f = *state;
-    struct fetch *fetch = fetch_http(f->world, "GET", f->server->port, "/hang");
-    struct fetch *next = fetch_http(f->world, "GET", f->server->port, "/hello");
+    struct fetch *fetch = fetch_http(f->rig, "GET", f->server->port, "/hang");
+    struct fetch *next = fetch_http(f->rig, "GET", f->server->port, "/hello");
 
     fetch_begin(fetch);
     pthread_mutex_lock(&f->server->lock);
@@ -519,14 +517,14 @@ static void gives_a_request_up(void **state)
 static void stops_with_requests_in_flight(void **state)
 {
     struct fixture *f = *state;
-    struct fetch *fetch = fetch_http(f->world, "GET", f->server->port, "/hang");
+    struct fetch *fetch = fetch_http(f->rig, "GET", f->server->port, "/hang");
 
     fetch_begin(fetch);
     pthread_mutex_lock(&f->server->lock);
     while (f->server->requests == 0)
         pthread_cond_wait(&f->server->cond, &f->server->lock);
     pthread_mutex_unlock(&f->server->lock);
-    srt_loop_stop(f->world->loop);
+    srt_loop_stop(f->rig->loop);
     assert_int_equal(fetch->times, 0);
     fetch_free(fetch);
 }

@@ -154,6 +154,11 @@ static int curl_request_add_header(struct srt_http_exchange *x, const char *line
     return 0;
 }
 
+static int curl_request_add_line(struct srt_http_exchange *x, const char *line)
+{
+    return curl_request_add_header(x, line, strlen(line));
+}
+
 /* *typed: 1 when one of them is Content-Type. */
 static int curl_request_add_lines(struct srt_http_exchange *x, int *typed)
 {
@@ -174,6 +179,8 @@ static int curl_request_add_lines(struct srt_http_exchange *x, int *typed)
 static int curl_request_set_headers(struct srt_http_exchange *x)
 {
     const struct srt_request *request = &x->transfer->request;
+    static const char json[] = "Content-Type: application/json";
+    static const char no_form[] = "Content-Type:"; /* takes curl's own out */
     const struct srt_secbuf *secret = &request->secret_header;
     struct curl_slist *first = NULL;
     int typed = 0;
@@ -183,15 +190,12 @@ static int curl_request_set_headers(struct srt_http_exchange *x)
                             memchr(secret->data, '\r', secret->len) != NULL ||
                             memchr(secret->data, '\0', secret->len) != NULL))
         return curl_request_refuse(x, "a header with a line end in it");
-    if (outcome == 0 && !typed) /* curl's own for a form is taken out */
-        outcome = curl_request_add_header(
-            x,
-            request->body.len > 0 ? "Content-Type: application/json" : "Content-Type:",
-            request->body.len > 0 ? 30 : 13);
+    if (outcome == 0 && !typed)
+        outcome = curl_request_add_line(x, request->body.len > 0 ? json : no_form);
     if (outcome == 0)
-        outcome = curl_request_add_header(x, "Expect:", 7);
+        outcome = curl_request_add_line(x, "Expect:");
     if (outcome == 0 && request->body.len > 0 && !request->sized)
-        outcome = curl_request_add_header(x, "Transfer-Encoding: chunked", 26);
+        outcome = curl_request_add_line(x, "Transfer-Encoding: chunked");
     first = x->headers;
     if (secret->len > 0) {
         x->secret_header = (struct curl_slist){.data = secret->data, .next = first};

@@ -82,30 +82,31 @@ static srt_ssl_options_fn *curl_transport_ssl_options(CURL *easy)
 
 /* ---- how a request ended ---- */
 
+static const struct {
+    CURLcode code;
+    enum srt_outcome outcome;
+} curl_transport_outcomes[] = {
+    {CURLE_OK, SRT_OUTCOME_ANSWERED},
+    {CURLE_OPERATION_TIMEDOUT, SRT_OUTCOME_TIMEOUT},
+    {CURLE_OUT_OF_MEMORY, SRT_OUTCOME_NOMEM},
+    {CURLE_FILESIZE_EXCEEDED, SRT_OUTCOME_TOO_LARGE},
+    {CURLE_PARTIAL_FILE, SRT_OUTCOME_TRUNCATED},
+    {CURLE_PEER_FAILED_VERIFICATION, SRT_OUTCOME_TLS},
+    {CURLE_SSL_CERTPROBLEM, SRT_OUTCOME_TLS},
+    {CURLE_SSL_CIPHER, SRT_OUTCOME_TLS},
+    {CURLE_SSL_CACERT_BADFILE, SRT_OUTCOME_TLS},
+    {CURLE_SSL_CRL_BADFILE, SRT_OUTCOME_TLS},
+    {CURLE_SSL_ISSUER_ERROR, SRT_OUTCOME_TLS},
+    {CURLE_SSL_INVALIDCERTSTATUS, SRT_OUTCOME_TLS},
+    {CURLE_SSL_PINNEDPUBKEYNOTMATCH, SRT_OUTCOME_TLS},
+#if LIBCURL_VERSION_NUM >= 0x074d00
+    {CURLE_SSL_CLIENTCERT, SRT_OUTCOME_TLS},
+#endif
+};
+
 static enum srt_outcome curl_transport_outcome(const struct srt_http_exchange *x,
                                                CURLcode code)
 {
-    static const struct {
-        CURLcode code;
-        enum srt_outcome outcome;
-    } table[] = {
-        {CURLE_OK, SRT_OUTCOME_ANSWERED},
-        {CURLE_OPERATION_TIMEDOUT, SRT_OUTCOME_TIMEOUT},
-        {CURLE_OUT_OF_MEMORY, SRT_OUTCOME_NOMEM},
-        {CURLE_FILESIZE_EXCEEDED, SRT_OUTCOME_TOO_LARGE},
-        {CURLE_PARTIAL_FILE, SRT_OUTCOME_TRUNCATED},
-        {CURLE_PEER_FAILED_VERIFICATION, SRT_OUTCOME_TLS},
-        {CURLE_SSL_CERTPROBLEM, SRT_OUTCOME_TLS},
-        {CURLE_SSL_CIPHER, SRT_OUTCOME_TLS},
-        {CURLE_SSL_CACERT_BADFILE, SRT_OUTCOME_TLS},
-        {CURLE_SSL_CRL_BADFILE, SRT_OUTCOME_TLS},
-        {CURLE_SSL_ISSUER_ERROR, SRT_OUTCOME_TLS},
-        {CURLE_SSL_INVALIDCERTSTATUS, SRT_OUTCOME_TLS},
-        {CURLE_SSL_PINNEDPUBKEYNOTMATCH, SRT_OUTCOME_TLS},
-#if LIBCURL_VERSION_NUM >= 0x074d00
-        {CURLE_SSL_CLIENTCERT, SRT_OUTCOME_TLS},
-#endif
-    };
     long verify = 0;
     size_t i;
 
@@ -113,9 +114,11 @@ static enum srt_outcome curl_transport_outcome(const struct srt_http_exchange *x
         return (enum srt_outcome)x->refused;
     if (code == CURLE_OK && !x->head.ended)
         return SRT_OUTCOME_TRUNCATED; /* curl takes a head that breaks off for whole */
-    for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        if (table[i].code == code)
-            return table[i].outcome;
+    for (i = 0;
+         i < sizeof(curl_transport_outcomes) / sizeof(curl_transport_outcomes[0]);
+         i++) {
+        if (curl_transport_outcomes[i].code == code)
+            return curl_transport_outcomes[i].outcome;
     }
     /* 1 stands for a handshake that never came to verify. */
     (void)curl_easy_getinfo(x->easy, CURLINFO_SSL_VERIFYRESULT, &verify);

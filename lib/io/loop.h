@@ -12,6 +12,8 @@ struct srt_loop;
 /* No thread yet, no network. ERR_UNSUPPORTED: a libcurl without a threaded resolver or
  * without TLS. */
 int srt_loop_new(struct srt_loop **out, struct secretrt_error *err);
+/* send() and abort() of it belong to the loop's thread, or to the caller's while it
+ * does not run. abort() of what is not in flight does nothing. */
 const struct srt_env *srt_loop_env(struct srt_loop *loop);
 
 /* Starts the thread. turn() does what is due and answers the next deadline (boot clock,
@@ -24,14 +26,15 @@ void srt_loop_wake(struct srt_loop *loop); /* any thread */
  * Never fails: the job is linked in. */
 struct srt_job;
 void srt_loop_post(struct srt_loop *loop, struct srt_job *job);
-/* Ends the thread after its present turn and joins it. Idempotent. */
+/* Ends the thread after its present turn and joins it; what is in flight is given up
+ * there. Idempotent; on the loop's own thread it only asks for the end. */
 void srt_loop_stop(struct srt_loop *loop);
 /* After stop: what was posted too late for the thread, on the caller's. */
 void srt_loop_run_posted(struct srt_loop *loop);
-void srt_loop_free(
-    struct srt_loop *loop); /* stopped; transfers in flight are aborted */
+void srt_loop_free(struct srt_loop *loop); /* NULL ok; stops it */
 
-/* pthread_atfork: hold waits for the end of the present turn, release lets it go on. */
+/* pthread_atfork: hold waits for the end of the present turn, release lets it go on;
+ * between them nothing is posted, by any thread. */
 void srt_loop_hold(struct srt_loop *loop);
 void srt_loop_release(struct srt_loop *loop);
 /* In a forked child, instead of stop and free: closes the inherited descriptors without

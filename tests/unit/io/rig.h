@@ -34,6 +34,7 @@ struct fetch {
     struct srt_job job;
     struct srt_transfer transfer;
     struct rig *rig;
+    int rc; /* of send */
     int begun;
     int done;
     int times; /* that done() was called */
@@ -158,9 +159,9 @@ static inline void fetch_run(struct srt_job *job)
         env->abort(env->self, &fetch->transfer);
     else
         rc = env->send(env->self, &fetch->transfer);
-    if (rc != 0)
-        abort();
     srt_lock_take(&fetch->rig->lock);
+    fetch->rc = rc;
+    fetch->done = fetch->done || rc != 0;
     fetch->begun++;
     srt_cond_signal_all(&fetch->rig->cond);
     srt_lock_give(&fetch->rig->lock);

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -200,6 +201,7 @@ static inline void *server_serve(void *arg)
 static inline void *server_main(void *arg)
 {
     struct server *server = arg;
+    const int on = 1;
 
     for (;;) {
         int fd = accept(server->fd, NULL, NULL);
@@ -207,6 +209,7 @@ static inline void *server_main(void *arg)
 
         if (fd < 0)
             return NULL;
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         connection = malloc(sizeof(*connection));
         pthread_mutex_lock(&server->lock);
         if (connection == NULL || server->stopping ||

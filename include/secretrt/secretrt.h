@@ -33,6 +33,7 @@
 #include <secretrt/error.h>
 #include <secretrt/event.h>
 #include <secretrt/read.h>
+#include <secretrt/report.h>
 #include <secretrt/secret.h>
 #include <secretrt/types.h>
 #include <secretrt/value.h>

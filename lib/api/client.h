@@ -47,6 +47,8 @@ enum srt_ask {
 };
 
 #define SRT_DRAINED_MAX 4
+#define SRT_RECENT_MAX                                                                 \
+    3 /* generations that redaction knows: the live one and two before */
 
 struct srt_managed {
     struct srt_list link;  /* client->managed */
@@ -68,8 +70,9 @@ struct srt_managed {
     enum srt_settled settled;
     struct secretrt_error failure; /* status 0: none since the last publication */
     int failure_final;
-    int expired;           /* it was live once, and ended */
-    uint64_t acknowledged; /* the newest generation that was read */
+    int expired;                               /* it was live once, and ended */
+    uint64_t acknowledged;                     /* the newest generation that was read */
+    struct srt_bundle *recent[SRT_RECENT_MAX]; /* for redaction; the latest first */
     struct secretrt_value *candidate;
     struct srt_ticket
         *ticket; /* the candidate's, waiting for secretrt_secret_verdict */
@@ -139,6 +142,7 @@ int srt_managed_get(struct srt_managed **out, struct secretrt_client *client,
 void srt_managed_turn(
     struct secretrt_client *client); /* the renewal thread: what was asked */
 void srt_managed_free(struct srt_managed *managed);
+void srt_managed_forget_recent(struct srt_managed *managed);
 void srt_managed_let_go(struct secretrt_client *client,
                         struct secretrt_secret *handle); /* lock held */
 

@@ -149,6 +149,7 @@ static void fork_reset_secrets(struct secretrt_client *client)
         managed->ticket = NULL;
         srt_value_drop(managed->candidate);
         managed->candidate = NULL;
+        srt_managed_forget_recent(managed);
         managed->asks = 0;
         managed->n_drained = 0;
         managed->settles = 0;

@@ -5,6 +5,20 @@
 #include "base/status.h"
 #include <string.h>
 
+/* The renewal thread is the one that retires what the cell holds: no pin is needed. */
+static void listen_remember(struct srt_managed *managed)
+{
+    const struct secretrt_value *value =
+        atomic_load_explicit(&managed->cell.value, memory_order_relaxed);
+
+    if (value == NULL || value->bundle == managed->recent[0])
+        return;
+    srt_bundle_unref(managed->recent[SRT_RECENT_MAX - 1]);
+    memmove(&managed->recent[1], &managed->recent[0],
+            (SRT_RECENT_MAX - 1) * sizeof(managed->recent[0]));
+    managed->recent[0] = srt_bundle_ref(value->bundle);
+}
+
 static void listen_settled(void *self, struct srt_secret *secret, enum srt_settled how,
                            const struct secretrt_error *error)
 {
@@ -25,6 +39,7 @@ static void listen_settled(void *self, struct srt_secret *secret, enum srt_settl
         srt_error_clear(&managed->failure);
         managed->failure_final = 0;
         managed->expired = 0;
+        listen_remember(managed);
         srt_value_drop(managed->candidate);
         managed->candidate = NULL;
     }

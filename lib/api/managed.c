@@ -21,10 +21,19 @@ static struct srt_managed *managed_find(struct secretrt_client *client,
     return NULL;
 }
 
+void srt_managed_forget_recent(struct srt_managed *managed)
+{
+    for (size_t i = 0; i < SRT_RECENT_MAX; i++) {
+        srt_bundle_unref(managed->recent[i]);
+        managed->recent[i] = NULL;
+    }
+}
+
 void srt_managed_free(struct srt_managed *managed)
 {
     if (managed == NULL)
         return;
+    srt_managed_forget_recent(managed);
     srt_value_drop(managed->candidate);
     srt_cell_wipe(&managed->cell);
     srt_spec_free(managed->spec);

@@ -141,8 +141,9 @@ int secretrt_secret_drained(struct secretrt_secret *secret, uint64_t generation)
 const uint64_t *secretrt_secret_generation(const struct secretrt_secret *secret)
 {
     /* the interface promises a plain word: C++ and cgo know no _Atomic */
-    return secret != NULL ? (const uint64_t *)(uintptr_t)&secret->managed->cell.generation
-                          : NULL;
+    return secret != NULL
+               ? (const uint64_t *)(uintptr_t)&secret->managed->cell.generation
+               : NULL;
 }
 
 void secretrt_secret_count(struct secretrt_secret *secret, uint64_t generation,

@@ -2,6 +2,7 @@
  * what to do, and gives back whatever was made for it. */
 #include "api/client.h"
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "base/status.h"
 #include <secretrt/report.h>
 #include <string.h>

@@ -7,13 +7,17 @@ foreach(flag -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -W
         -Wswitch-enum -Wvla -Walloca -Wnull-dereference -Wlogical-op -Wduplicated-cond
         -Wimplicit-fallthrough -Wdate-time
         -fstack-protector-strong -fstack-clash-protection -fcf-protection
-        -ftrivial-auto-var-init=zero -fvisibility=hidden)
+        -ftrivial-auto-var-init=zero -fvisibility=hidden -ffunction-sections -fdata-sections)
     string(MAKE_C_IDENTIFIER "secretrt_has${flag}" known)
     check_c_compiler_flag(${flag} ${known})
     if(${known})
         target_compile_options(secretrt_flags INTERFACE ${flag})
     endif()
 endforeach()
+# Unwinding by frame pointers instead of tables: a sixth of the library's size.
+target_compile_options(secretrt_flags INTERFACE
+    $<$<CONFIG:MinSizeRel>:-fno-asynchronous-unwind-tables>
+    $<$<CONFIG:MinSizeRel>:-fno-omit-frame-pointer>)
 if(SECRETRT_WERROR)
     target_compile_options(secretrt_flags INTERFACE -Werror)
 endif()

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define ENGINE_DRIFT_MS 50  /* stamps of the wall clock may be so far off */
 #define ENGINE_JUMP_MS 5000 /* the clocks moved apart: suspended, or set */
 #define ENGINE_LOG_LEN 320
 
@@ -25,8 +26,7 @@ int srt_engine_new(struct srt_engine **out, const struct srt_config *config,
     srt_list_init(&engine->nodes);
     srt_list_init(&engine->secrets);
     srt_engine_look(engine);
-    engine->seen_boot_ms = engine->now_ms;
-    engine->seen_wall_ms = engine->wall_ms;
+    engine->apart_ms = engine->wall_ms - engine->now_ms;
     *out = engine;
     return 0;
 }
@@ -169,7 +169,7 @@ static void engine_suspect(struct srt_engine *engine)
         struct srt_node *node = SRT_CONTAINER(it, struct srt_node, link);
 
         if (node->current != NULL && node->provider->check != NULL &&
-            node->current->grant.revocable)
+            (node->current->grant.revocable || node->plan.login))
             srt_machine_feed(engine, node, SRT_EVENT_SUSPECTED);
     }
 }
@@ -178,14 +178,12 @@ static void engine_suspect(struct srt_engine *engine)
  * stamps are made anew, and after a leap forward leases are checked. */
 static void engine_notice_jump(struct srt_engine *engine)
 {
-    int64_t apart = (engine->wall_ms - engine->seen_wall_ms) -
-                    (engine->now_ms - engine->seen_boot_ms);
+    int64_t leap = engine->wall_ms - engine->now_ms - engine->apart_ms;
     struct srt_list *it, *tmp;
 
-    engine->seen_boot_ms = engine->now_ms;
-    engine->seen_wall_ms = engine->wall_ms;
-    if (apart == 0)
+    if (leap <= ENGINE_DRIFT_MS && leap >= -ENGINE_DRIFT_MS)
         return;
+    engine->apart_ms += leap;
     SRT_LIST_EACH(it, tmp, &engine->nodes)
     {
         struct srt_node *node = SRT_CONTAINER(it, struct srt_node, link);
@@ -193,9 +191,9 @@ static void engine_notice_jump(struct srt_engine *engine)
         if (node->current != NULL)
             srt_lease_restamp(engine, node->current);
     }
-    if (apart > ENGINE_JUMP_MS) {
+    if (leap > ENGINE_JUMP_MS) {
         srt_engine_log(engine, 6, "the wall clock leapt by %lld s: leases are checked",
-                       (long long)(apart / 1000));
+                       (long long)(leap / 1000));
         engine_suspect(engine);
     }
 }
@@ -258,7 +256,7 @@ int64_t srt_engine_step(struct srt_engine *engine)
 
 /* ---- closing ---- */
 
-/* Leases first, so that logins know who still hangs on them. */
+/* Logins first, so that each lease finds that its login's end will take it along. */
 void srt_engine_close(struct srt_engine *engine)
 {
     struct srt_list *it, *tmp;

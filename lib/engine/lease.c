@@ -1,4 +1,5 @@
-/* One product of a node: when it ends and why, and how it is given back. */
+/* A lease: one product of a node. When it ends and why, when it is renewed, replaced or
+ * asked for again, and how it is given back once it was replaced. */
 #include "base/alloc.h"
 #include "engine/graph.h"
 #include <string.h>
@@ -7,7 +8,10 @@
 #define LEASE_REVOKE_TRIES 3
 #define LEASE_LAST_BREATH_MS 1000
 #define LEASE_RENEW_GAP_MS 1000
-#define LEASE_DRAIN_MS 30000 /* for values without an end of their own */
+#define LEASE_DRAIN_MS 30000  /* for values without an end of their own */
+#define LEASE_ROTATED_MS 2000 /* a rotation is looked for within, after its time */
+#define LEASE_SAME_CAP_MS 30000
+#define LEASE_SAME_MAX 6 /* then the store's new time is believed */
 
 static void lease_fire(struct srt_engine *engine, struct srt_due *due);
 
@@ -16,10 +20,15 @@ static int64_t lease_min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t lease_own_end(const struct srt_lease *lease)
+{
+    return lease_min(lease->not_after_ms, lease->max_end_ms);
+}
+
 /* The least of the lease's own end and that of the login it dies with. */
 int64_t srt_lease_end(const struct srt_lease *lease, const char **limited_by)
 {
-    int64_t end = lease_min(lease->not_after_ms, lease->max_end_ms);
+    int64_t end = lease_own_end(lease);
     const char *by = end == SRT_NEVER ? "" : "lease";
 
     if (lease->grant.not_after_wall_ms != 0 && lease->grant.ttl_ms < 0)
@@ -28,7 +37,7 @@ int64_t srt_lease_end(const struct srt_lease *lease, const char **limited_by)
         const struct srt_lease *owner = lease->owner[i];
         int64_t ends;
 
-        if (owner == NULL || !owner->node->plan.login)
+        if (owner == NULL)
             continue;
         ends = owner->max_end_ms;
         if (!owner->grant.renewable || owner->state != SRT_LEASE_LIVE ||
@@ -57,6 +66,7 @@ static void lease_granted(struct srt_engine *engine, struct srt_lease *lease,
     const struct srt_grant *grant = &task->x.grant;
 
     lease->requested_ms = task->started_ms;
+    lease->same = 0;
     lease->granted_ms = SRT_NEVER;
     if (grant->ttl_ms >= 0)
         lease->granted_ms = grant->ttl_ms;
@@ -69,16 +79,24 @@ static void lease_granted(struct srt_engine *engine, struct srt_lease *lease,
             task->started_ms + lease->granted_ms - srt_margin_ms(lease->granted_ms);
 }
 
+/* What has a lease at the store dies with the login that made it; a value that is only
+ * kept there does not. Then it takes over the task's reference and count. */
 static void lease_take_owners(struct srt_lease *lease, struct srt_task *task)
 {
+    int dies = srt_buf_text(&lease->grant.lease_id)[0] != '\0';
+
     lease->weakest_tier = lease->grant.tier;
     for (size_t i = 0; i < SRT_NEEDS_MAX; i++) {
         struct srt_lease *owner = task->owner[i];
 
-        lease->owner[i] = owner; /* with the task's reference and count */
-        task->owner[i] = NULL;
-        if (owner != NULL && owner->weakest_tier > lease->weakest_tier)
+        if (owner == NULL)
+            continue;
+        if (owner->weakest_tier > lease->weakest_tier)
             lease->weakest_tier = owner->weakest_tier;
+        if (!dies || !owner->node->plan.login)
+            continue;
+        lease->owner[i] = owner;
+        task->owner[i] = NULL;
     }
 }
 
@@ -109,6 +127,7 @@ int srt_lease_new(struct srt_lease **out, struct srt_engine *engine,
     lease->max_end_ms = SRT_NEVER;
     lease->drain_by_ms = SRT_NEVER;
     lease_granted(engine, lease, task);
+    lease->issued_ms = task->started_ms;
     lease_take_owners(lease, task);
     end = srt_lease_end(lease, NULL);
     if (end == SRT_NEVER)
@@ -146,71 +165,141 @@ int srt_lease_extend(struct srt_engine *engine, struct srt_lease *lease,
 
     lease_granted(engine, lease, task);
     lease->renewals++;
-    lease->first_renewal_done = 1;
     if (short_of)
         lease->max_end_ms = lease->not_after_ms;
     srt_lease_restamp(engine, lease);
     return short_of;
 }
 
+/* ---- its times ---- */
+
 /* A login's successor must be there before all that hangs on it is made anew. */
-static int64_t lease_lead_ms(struct srt_engine *engine, const struct srt_lease *lease)
+static int64_t lease_lead_ms(const struct srt_lease *lease)
 {
-    struct srt_list *it, *tmp;
-    int64_t lead = 0;
-    unsigned leases = 0;
-
-    if (!lease->node->plan.login)
+    if (lease->child_lead_ms == 0)
         return lease->terms.lead_ms;
-    SRT_LIST_EACH(it, tmp, &engine->nodes)
-    {
-        const struct srt_node *node = SRT_CONTAINER(it, struct srt_node, link);
+    return srt_login_lead_ms(lease->child_lead_ms, lease->dependents,
+                             lease->terms.life_ms);
+}
 
-        for (size_t i = 0; i < node->plan.needs; i++)
-            if (node->need[i] == lease->node && node->current != NULL) {
-                leases++;
-                if (node->current->terms.lead_ms > lead)
-                    lead = node->current->terms.lead_ms;
-            }
+void srt_lease_weigh(struct srt_engine *engine, const struct srt_lease *lease)
+{
+    for (size_t i = 0; i < SRT_NEEDS_MAX; i++) {
+        struct srt_lease *owner = lease->owner[i];
+
+        if (owner == NULL || owner->state != SRT_LEASE_LIVE)
+            continue;
+        if (owner->child_lead_ms < lease->terms.lead_ms)
+            owner->child_lead_ms = lease->terms.lead_ms;
+        if (owner->rotate_at_ms == SRT_NEVER)
+            continue;
+        owner->rotate_at_ms = lease_own_end(owner) -
+                              srt_rotate_before_ms(lease_lead_ms(owner), owner->chance);
+        srt_node_schedule(engine, owner->node);
     }
-    if (leases == 0)
-        return lease->terms.lead_ms;
-    return srt_login_lead_ms(lead, leases, lease->terms.life_ms);
+}
+
+/* A value that is kept in its store: asked for again. */
+static void lease_plan_refresh(struct srt_lease *lease)
+{
+    const struct srt_node *node = lease->node;
+    int64_t told =
+        lease->grant.refresh_ms != 0 ? lease->grant.refresh_ms : node->plan.refresh_ms;
+    int64_t every = node->refresh_ms != 0 ? node->refresh_ms : told;
+    int64_t wait = LEASE_ROTATED_MS / 2;
+
+    if (every <= 0)
+        return;
+    lease->refresh_at_ms = lease->requested_ms + every - every / 10 +
+                           (int64_t)(lease->chance * (double)every / 5);
+    if (!lease->grant.rotates)
+        return;
+    if (lease->same > 0 && lease->same <= LEASE_SAME_MAX)
+        told = lease_min(wait << lease->same, LEASE_SAME_CAP_MS);
+    told += lease->requested_ms + (int64_t)(lease->chance * LEASE_ROTATED_MS);
+    if (node->refresh_ms == 0 || told < lease->refresh_at_ms)
+        lease->refresh_at_ms = told;
+}
+
+/* A lease whose login was replaced dies with the old one, and a renewal does not save
+ * it: it is made anew under the new one, all of them spread out. */
+static void lease_plan_move(const struct srt_engine *engine, struct srt_lease *lease)
+{
+    for (size_t i = 0; i < SRT_NEEDS_MAX; i++) {
+        const struct srt_lease *owner = lease->owner[i];
+        int64_t left;
+
+        if (owner == NULL || owner->node->current == owner ||
+            owner->node->current == NULL)
+            continue;
+        left = srt_lease_end(owner, NULL);
+        left = left == SRT_NEVER
+                   ? lease_lead_ms(owner)
+                   : lease_min(left - engine->now_ms, lease_lead_ms(owner));
+        if (left < 0)
+            left = 0;
+        lease->rotate_at_ms =
+            lease_min(lease->rotate_at_ms,
+                      engine->now_ms + (int64_t)(lease->chance * (double)left / 2));
+    }
+}
+
+static void lease_plan_renew(struct srt_engine *engine, struct srt_lease *lease)
+{
+    const struct srt_node *node = lease->node;
+    int64_t gap = lease_min(LEASE_RENEW_GAP_MS, lease->granted_ms / 5);
+    int crowd = lease->renewals == 0 && node->store->leases > LEASE_CROWD;
+
+    lease->renew_at_ms =
+        lease->requested_ms +
+        srt_renew_after_ms(&lease->terms, lease->granted_ms, crowd, lease->chance);
+    if (lease->renew_at_ms < engine->now_ms + gap)
+        lease->renew_at_ms = engine->now_ms + gap;
+}
+
+/* An exchange that costs nothing is repeated at 70 to 80 % of what is left of it. */
+static void lease_plan_repeat(struct srt_engine *engine, struct srt_lease *lease)
+{
+    int64_t left = lease_own_end(lease) - lease->requested_ms;
+
+    lease->rotate_at_ms =
+        lease->requested_ms + (int64_t)((double)left * (0.70 + 0.10 * lease->chance));
+    if (lease->rotate_at_ms < engine->now_ms + LEASE_RENEW_GAP_MS && lease->same > 0)
+        lease->rotate_at_ms = engine->now_ms + LEASE_RENEW_GAP_MS;
+    lease_plan_refresh(lease);
+}
+
+static void lease_plan_check(struct srt_engine *engine, struct srt_lease *lease)
+{
+    const struct srt_node *node = lease->node;
+    int64_t every =
+        node->config != NULL ? srt_store_number(node->config, "verify_interval") : 0;
+
+    if (every > 0 && node->provider->check != NULL && lease->grant.revocable)
+        lease->check_at_ms = engine->now_ms + every - every / 10 +
+                             (int64_t)(lease->chance * (double)every / 5);
 }
 
 void srt_lease_plan(struct srt_engine *engine, struct srt_lease *lease)
 {
     const struct srt_node *node = lease->node;
-    int64_t end = lease_min(lease->not_after_ms, lease->max_end_ms);
-    int64_t refresh = node->refresh_ms;
-    int64_t gap = lease_min(LEASE_RENEW_GAP_MS, lease->granted_ms / 5);
-    double u = srt_engine_chance(engine);
-    int crowd = !lease->first_renewal_done && node->store->leases > LEASE_CROWD;
+    int64_t end = lease_own_end(lease);
 
-    lease->renew_at_ms = lease->rotate_at_ms = lease->refresh_at_ms = SRT_NEVER;
-    if (refresh == 0)
-        refresh = lease->grant.refresh_ms != 0 ? lease->grant.refresh_ms
-                                               : node->plan.refresh_ms;
-    if (end == SRT_NEVER) {
-        if (refresh > 0)
-            lease->refresh_at_ms = lease->requested_ms + refresh - refresh / 10 +
-                                   (int64_t)(u * (double)refresh / 5);
-        return;
-    }
-    if (lease->grant.renewable && node->provider->renew != NULL &&
-        lease->max_end_ms == SRT_NEVER) {
-        lease->renew_at_ms =
-            lease->requested_ms +
-            srt_renew_after_ms(&lease->terms, lease->granted_ms, crowd, u);
-        if (lease->renew_at_ms < engine->now_ms + gap)
-            lease->renew_at_ms = engine->now_ms + gap;
-    } else if (!node->plan.mints && !node->plan.login) {
-        lease->rotate_at_ms = lease->requested_ms +
-                              (int64_t)((double)lease->granted_ms * (0.70 + 0.10 * u));
-    } else {
+    lease->chance = srt_engine_chance(engine);
+    lease->renew_at_ms = lease->rotate_at_ms = SRT_NEVER;
+    lease->refresh_at_ms = lease->check_at_ms = SRT_NEVER;
+    if (end == SRT_NEVER)
+        lease_plan_refresh(lease);
+    else if (lease->grant.renewable && node->provider->renew != NULL &&
+             lease->max_end_ms == SRT_NEVER)
+        lease_plan_renew(engine, lease);
+    else if (!node->plan.mints && !node->plan.login)
+        lease_plan_repeat(engine, lease);
+    else
         lease->rotate_at_ms =
-            end - srt_rotate_before_ms(lease_lead_ms(engine, lease), u);
-    }
+            end - srt_rotate_before_ms(lease_lead_ms(lease), lease->chance);
+    lease_plan_check(engine, lease);
+    lease_plan_move(engine, lease);
 }
 
 /* ---- giving back ---- */
@@ -222,7 +311,8 @@ static int lease_op(struct srt_engine *engine, struct srt_lease *lease, enum srt
 
     if (rc == 0) {
         lease->task->asked_ms = asked_ms;
-        srt_task_queue(engine, lease->task, lease->drain_by_ms);
+        /* Nobody waits for it: what keeps a value alive goes first. */
+        srt_task_queue(engine, lease->task, srt_lease_end(lease, NULL));
     }
     return rc;
 }
@@ -234,7 +324,7 @@ static int lease_is_swept(const struct srt_lease *lease)
         const struct srt_lease *owner = lease->owner[i];
 
         if (owner != NULL && owner->grant.sweeps && owner->grant.revocable &&
-            owner->state == SRT_LEASE_DRAINING)
+            owner->state == SRT_LEASE_DRAINING && !owner->left)
             return 1;
     }
     return 0;
@@ -262,8 +352,8 @@ void srt_lease_dead(struct srt_engine *engine, struct srt_lease *lease)
         lease->node->store->leases--;
     lease->state = SRT_LEASE_DEAD;
     srt_due_set(engine, &lease->due, SRT_NEVER);
-    SRT_EACH_SECRET_OF(engine, lease->node, secret, it, tmp)
-    for (size_t i = 0; i < sizeof(secret->past) / sizeof(secret->past[0]); i++)
+    SRT_EACH_SECRET_OF(lease->node, secret, it, tmp)
+    for (size_t i = 0; i < SRT_PAST_MAX; i++)
         if (secret->past[i].lease == lease) {
             uint64_t generation = secret->past[i].generation;
 
@@ -287,28 +377,49 @@ void srt_lease_dead(struct srt_engine *engine, struct srt_lease *lease)
     srt_lease_unref(engine, lease);
 }
 
+int64_t srt_lease_drain_by(const struct srt_engine *engine,
+                           const struct srt_lease *lease)
+{
+    int64_t end = srt_lease_end(lease, NULL);
+    int64_t overlap = end == SRT_NEVER ? LEASE_DRAIN_MS : lease->terms.overlap_ms;
+
+    if (lease->state == SRT_LEASE_DRAINING)
+        return lease->drain_by_ms;
+    if (lease->state != SRT_LEASE_LIVE || lease->node->plan.login ||
+        lease->node->state == SRT_NODE_CLOSED || lease->gone)
+        overlap = 0;
+    return lease_min(engine->now_ms + overlap, end);
+}
+
+/* Its login goes on without being revoked, since that would take it along. */
+static void lease_leave(struct srt_lease *lease)
+{
+    lease->left = 1;
+    for (size_t i = 0; i < SRT_NEEDS_MAX; i++)
+        if (lease->owner[i] != NULL)
+            lease->owner[i]->left = 1;
+}
+
 /* Replaced: it lives on for those who hold it until drain_by, but is shortened at the
  * store at once, so that it dies then even if we do. A login waits for its leases. */
 void srt_lease_retire(struct srt_engine *engine, struct srt_lease *lease)
 {
-    int64_t end = srt_lease_end(lease, NULL);
-    int64_t overlap = end == SRT_NEVER ? LEASE_DRAIN_MS : lease->terms.overlap_ms;
-    int counted = lease->state == SRT_LEASE_LIVE;
+    int64_t overlap;
 
-    if (!counted) /* a candidate that nobody holds */
-        overlap = 0;
-    if (!counted)
+    lease->drain_by_ms = srt_lease_drain_by(engine, lease);
+    overlap = lease->drain_by_ms - engine->now_ms;
+    if (lease->state != SRT_LEASE_LIVE) /* a candidate that nobody holds */
         lease->node->store->leases++;
     lease->state = SRT_LEASE_DRAINING;
     srt_list_append(&lease->node->retired, &lease->link);
-    if (lease->node->plan.login || lease->node->state == SRT_NODE_CLOSED || lease->gone)
-        overlap = 0;
-    lease->drain_by_ms = lease_min(engine->now_ms + overlap, end);
     if (!lease->node->plan.login)
         atomic_store_explicit(&lease->life->drain_by_ms, lease->drain_by_ms,
                               memory_order_release);
+    if (lease->node->leave_lease &&
+        (engine->closing || lease->node->wanted == 0)) /* not one that was replaced */
+        lease_leave(lease);
     if (overlap > 0 && lease->grant.revocable && lease->grant.renewable &&
-        lease->not_after_ms > lease->drain_by_ms)
+        !lease->left && lease->not_after_ms > lease->drain_by_ms)
         (void)lease_op(engine, lease, SRT_OP_SHORTEN,
                        overlap); /* else revoked in time */
     srt_due_set(engine, &lease->due, lease->drain_by_ms);
@@ -329,7 +440,7 @@ static void lease_fire(struct srt_engine *engine, struct srt_due *due)
     struct srt_lease *lease = SRT_CONTAINER(due, struct srt_lease, due);
 
     if (lease->state == SRT_LEASE_CANDIDATE) {
-        srt_node_candidate_overdue(engine, lease);
+        srt_gate_overdue(engine, lease);
         return;
     }
     if (lease->state != SRT_LEASE_DRAINING || lease->dependents > 0)
@@ -338,10 +449,8 @@ static void lease_fire(struct srt_engine *engine, struct srt_due *due)
         srt_task_free(engine, lease->task);
         lease->task = NULL;
     }
-    if (lease->gone || !lease->grant.revocable ||
-        lease->node->provider->revoke == NULL) {
-        srt_lease_dead(engine, lease);
-    } else if (lease_is_swept(lease)) {
+    if (lease->gone || lease->left || !lease->grant.revocable ||
+        lease->node->provider->revoke == NULL || lease_is_swept(lease)) {
         srt_lease_dead(engine, lease);
     } else if (lease_op(engine, lease, SRT_OP_REVOKE, 0) != 0) {
         lease_tell(engine, lease, "lease.leak_possible", NULL);
@@ -356,10 +465,13 @@ static int lease_last_breath(struct srt_engine *engine, struct srt_lease *lease,
 {
     enum srt_class failure = task->x.failure.failure_class;
 
-    return task->op == SRT_OP_REVOKE && lease->grant.renewable &&
-           !lease->node->plan.login &&
-           (failure == SRT_CLASS_AUTH || failure == SRT_CLASS_DENIED) &&
-           lease_op(engine, lease, SRT_OP_SHORTEN, LEASE_LAST_BREATH_MS) == 0;
+    if (task->op != SRT_OP_REVOKE || lease->last_breath || !lease->grant.renewable ||
+        lease->node->plan.login ||
+        (failure != SRT_CLASS_AUTH && failure != SRT_CLASS_DENIED) ||
+        lease_op(engine, lease, SRT_OP_SHORTEN, LEASE_LAST_BREATH_MS) != 0)
+        return 0;
+    lease->last_breath = 1;
+    return 1;
 }
 
 void srt_lease_task_done(struct srt_engine *engine, struct srt_task *task)
@@ -367,13 +479,12 @@ void srt_lease_task_done(struct srt_engine *engine, struct srt_task *task)
     struct srt_lease *lease = task->lease;
     enum srt_class failure = task->x.failure.failure_class;
     int failed = task->result == SRT_FAIL;
-    int due = lease->drain_by_ms <= engine->now_ms;
 
     lease->task = NULL;
     if (failed && failure == SRT_CLASS_GONE)
         lease->gone = 1;
-    if (task->op == SRT_OP_SHORTEN && !due) /* its drain goes on, shortened or not */
-        return;
+    if (task->op == SRT_OP_SHORTEN && !lease->last_breath)
+        return; /* its drain goes on, shortened or not */
     if (!failed || lease->gone) {
         lease_tell(engine, lease,
                    lease->node->plan.login ? "auth.revoke" : "lease.revoke", NULL);

@@ -1,14 +1,21 @@
-/* The state machine of a node as one table; the actions below it are short. */
+/* The state machine of a node as one table: what each event does in each state. The
+ * actions below it are short; what they need more room for is in node.c and outcome.c.
+ */
 #include "base/alloc.h"
 #include "engine/graph.h"
+
+#define MACHINE_TOLD_CAP_MS 300000  /* a store that asks for a longer pause */
+#define MACHINE_REPLICA_LEAST_MS 50 /* a replica that is behind catches up soon */
+#define MACHINE_REPLICA_MS 150
+#define MACHINE_REPLICA_TRIES 3
 
 typedef void machine_act(struct srt_engine *engine, struct srt_node *node);
 
 static machine_act machine_begin, machine_again, machine_renew, machine_check,
     machine_adopt, machine_extended, machine_fixed, machine_degrade,
     machine_degrade_slow, machine_wait, machine_wait_slow, machine_lost, machine_expire,
-    machine_expire_begin, machine_confirmed, machine_unchanged, machine_close,
-    machine_none;
+    machine_expire_begin, machine_confirmed, machine_unchanged, machine_undecided,
+    machine_close, machine_none;
 
 struct machine_rule {
     machine_act *act; /* NULL: the event means nothing in this state */
@@ -45,18 +52,20 @@ static const struct machine_rule machine_table[SRT_NODE_STATE_COUNT][SRT_EVENT_C
                                ON(CLOSE, close, CLOSED)},
         [SRT_NODE_SUSPECT] = {ON(ALIVE, confirmed, FRESH), ON(GONE, lost, EXPIRED),
                               ON(TRANSIENT, degrade, DEGRADED),
-                              ON(FINAL, degrade_slow, DEGRADED),
+                              ON(FINAL, undecided, DEGRADED),
                               ON(REPLACE, again, ROTATING),
                               ON(END, expire_begin, EXPIRED), ON(CLOSE, close, CLOSED)},
         [SRT_NODE_ROTATING] = {ON(GRANTED, adopt, FRESH), ON(SAME, unchanged, FRESH),
                                ON(TRANSIENT, wait, ROTATING),
                                ON(FINAL, wait_slow, ROTATING),
-                               ON(RETRY_DUE, begin, ROTATING), ON(GONE, lost, EXPIRED),
+                               ON(RETRY_DUE, begin, ROTATING),
+                               ON(RENEW_DUE, renew, RENEWING),
+                               ON(REPLACE, begin, ROTATING), ON(GONE, lost, EXPIRED),
                                ON(END, expire, EXPIRED), ON(CLOSE, close, CLOSED)},
         [SRT_NODE_EXPIRED] = {ON(GRANTED, adopt, FRESH), ON(TRANSIENT, wait, EXPIRED),
                               ON(FINAL, wait_slow, EXPIRED),
                               ON(RETRY_DUE, begin, EXPIRED), ON(WANT, begin, EXPIRED),
-                              ON(REPLACE, begin, EXPIRED), ON(GONE, none, EXPIRED),
+                              ON(REPLACE, begin, EXPIRED), ON(GONE, wait, EXPIRED),
                               ON(CLOSE, close, CLOSED)},
         [SRT_NODE_CLOSED] = {ON(CLOSE, none, CLOSED)},
 };
@@ -172,6 +181,8 @@ static void machine_fixed(struct srt_engine *engine, struct srt_node *node)
     node->current->grant.renewable = 0;
     srt_lease_restamp(engine, node->current);
     srt_lease_plan(engine, node->current);
+    if (node->rejected)
+        srt_machine_feed(engine, node, SRT_EVENT_REPLACE);
 }
 
 static int64_t machine_left_ms(const struct srt_engine *engine,
@@ -184,18 +195,42 @@ static int64_t machine_left_ms(const struct srt_engine *engine,
     return end == SRT_NEVER ? INT64_MAX / 2 : end - engine->now_ms;
 }
 
+/* What the store asked for, but never so long that the value ends meanwhile. */
+static int64_t machine_told_ms(const struct srt_node *node, int64_t left_ms)
+{
+    int64_t told = node->failure.retry_after_ms;
+
+    if (told > MACHINE_TOLD_CAP_MS)
+        told = MACHINE_TOLD_CAP_MS;
+    return left_ms >= 0 && told > left_ms / 2 ? left_ms / 2 : told;
+}
+
+static int64_t machine_wait_ms(struct srt_engine *engine, struct srt_node *node,
+                               int slow)
+{
+    enum srt_class failure = node->failure.failure_class;
+    double u = srt_engine_chance(engine);
+
+    if (slow)
+        return srt_slow_backoff_ms(
+            node->attempts,
+            failure == SRT_CLASS_LOGIN ? SRT_LOGIN_LEAST_MS : SRT_SLOW_LEAST_MS, u);
+    if (failure == SRT_CLASS_CONSISTENCY && node->attempts < MACHINE_REPLICA_TRIES) {
+        srt_node_refund(node);
+        return MACHINE_REPLICA_LEAST_MS + (int64_t)(u * MACHINE_REPLICA_MS);
+    }
+    return srt_backoff_ms(node->attempts, node->life_ms, machine_left_ms(engine, node),
+                          u);
+}
+
 static void machine_retry(struct srt_engine *engine, struct srt_node *node, int slow)
 {
-    double u = srt_engine_chance(engine);
-    int64_t wait = slow ? srt_slow_backoff_ms(node->attempts, u)
-                        : srt_backoff_ms(node->attempts, node->life_ms,
-                                         machine_left_ms(engine, node), u);
+    int64_t wait = machine_wait_ms(engine, node, slow);
+    int64_t told = machine_told_ms(node, machine_left_ms(engine, node));
 
-    if (node->failure.retry_after_ms > wait)
-        wait = node->failure.retry_after_ms;
     node->attempts++;
     node->acquiring = 0;
-    node->retry_at_ms = engine->now_ms + wait;
+    node->retry_at_ms = engine->now_ms + (told > wait ? told : wait);
 }
 
 static void machine_degrade(struct srt_engine *engine, struct srt_node *node)
@@ -210,6 +245,15 @@ static void machine_degrade_slow(struct srt_engine *engine, struct srt_node *nod
     srt_node_failed(engine, node);
 }
 
+/* It can't be told whether it is alive. Refused by the other side, it is replaced. */
+static void machine_undecided(struct srt_engine *engine, struct srt_node *node)
+{
+    if (node->rejected)
+        srt_machine_feed(engine, node, SRT_EVENT_REPLACE);
+    else
+        machine_degrade_slow(engine, node);
+}
+
 static void machine_wait(struct srt_engine *engine, struct srt_node *node)
 {
     machine_degrade(engine, node);
@@ -220,17 +264,20 @@ static void machine_wait_slow(struct srt_engine *engine, struct srt_node *node)
     machine_degrade_slow(engine, node);
 }
 
-/* The store says that it is gone: nobody gets it any more. */
-static void machine_lost(struct srt_engine *engine, struct srt_node *node)
+/* What it lost may have begun the next one already: a login is wanted by its leases. */
+static void machine_go_on(struct srt_engine *engine, struct srt_node *node)
 {
-    if (node->current != NULL) {
-        node->current->gone = 1;
-        srt_node_lost(engine, node, 0);
-    }
     if (node->acquiring)
         srt_node_acquire(engine, node);
     else
         machine_again(engine, node);
+}
+
+/* The store says that it is gone: nobody gets it any more. */
+static void machine_lost(struct srt_engine *engine, struct srt_node *node)
+{
+    srt_node_lost(engine, node, 0);
+    machine_go_on(engine, node);
 }
 
 static void machine_expire(struct srt_engine *engine, struct srt_node *node)
@@ -240,8 +287,9 @@ static void machine_expire(struct srt_engine *engine, struct srt_node *node)
 
 static void machine_expire_begin(struct srt_engine *engine, struct srt_node *node)
 {
+    machine_drop_task(engine, node);
     srt_node_lost(engine, node, 1);
-    machine_again(engine, node);
+    machine_go_on(engine, node);
 }
 
 static void machine_confirmed(struct srt_engine *engine, struct srt_node *node)
@@ -257,7 +305,7 @@ static void machine_unchanged(struct srt_engine *engine, struct srt_node *node)
     node->acquiring = 0;
     machine_success(node);
     srt_lease_plan(engine, node->current);
-    srt_node_confirmed(engine, node);
+    srt_node_unchanged(engine, node);
 }
 
 static void machine_close(struct srt_engine *engine, struct srt_node *node)

@@ -1,4 +1,5 @@
-/* A node: what one reference stands for, what it needs, when it is due. */
+/* A node: what one reference stands for, which credentials it needs, when it is due,
+ * and when it may ask its store for something new. */
 #include "base/alloc.h"
 #include "engine/graph.h"
 #include <string.h>
@@ -16,7 +17,18 @@ static int node_key(struct srt_buf *out, const struct srt_store_config *config,
     return out->status;
 }
 
-static struct srt_node *node_find(const struct srt_engine *engine, const char *key)
+/* FNV-1a. */
+static uint64_t node_hash(const char *key)
+{
+    uint64_t hash = 14695981039346656037U;
+
+    for (; *key != '\0'; key++)
+        hash = (hash ^ (unsigned char)*key) * 1099511628211U;
+    return hash;
+}
+
+static struct srt_node *node_find(const struct srt_engine *engine, const char *key,
+                                  uint64_t hash)
 {
     struct srt_list *it, *tmp;
 
@@ -24,7 +36,7 @@ static struct srt_node *node_find(const struct srt_engine *engine, const char *k
     {
         struct srt_node *node = SRT_CONTAINER(it, struct srt_node, link);
 
-        if (strcmp(node->key, key) == 0)
+        if (node->hash == hash && strcmp(node->key, key) == 0)
             return node;
     }
     return NULL;
@@ -43,6 +55,28 @@ static int node_fill(struct srt_node *node, struct srt_engine *engine,
     return rc;
 }
 
+static void node_join(struct srt_node *node)
+{
+    for (size_t i = 0; i < node->plan.needs; i++) {
+        struct srt_edge *edge = &node->edge[i];
+
+        edge->child = node;
+        edge->at = i;
+        srt_list_append(&node->need[i]->children, &edge->link);
+        node->need[i]->users++;
+    }
+}
+
+static void node_part(struct srt_node *node)
+{
+    if (!srt_list_linked(&node->link))
+        return;
+    for (size_t i = 0; i < node->plan.needs; i++) {
+        srt_list_remove(&node->edge[i].link);
+        node->need[i]->users--;
+    }
+}
+
 int srt_node_get(struct srt_node **out, struct srt_engine *engine,
                  const char *reference, struct secretrt_error *err)
 {
@@ -56,6 +90,8 @@ int srt_node_get(struct srt_node **out, struct srt_engine *engine,
         return srt_nomem(err);
     srt_list_init(&node->link);
     srt_list_init(&node->retired);
+    srt_list_init(&node->children);
+    srt_list_init(&node->sources);
     if (srt_due_init(engine, &node->due, node_fire) != 0)
         goto done;
     rc = srt_ref_parse(&node->ref, reference, err);
@@ -68,7 +104,8 @@ int srt_node_get(struct srt_node **out, struct srt_engine *engine,
         rc = node_key(&key, node->config, &node->ref);
     if (rc != 0)
         goto done;
-    *out = node_find(engine, srt_buf_text(&key));
+    node->hash = node_hash(srt_buf_text(&key));
+    *out = node_find(engine, srt_buf_text(&key), node->hash);
     if (*out == NULL) {
         node->retry_at_ms = SRT_NEVER;
         node->acquired_ms = node->checked_ms = INT64_MIN / 2;
@@ -77,8 +114,7 @@ int srt_node_get(struct srt_node **out, struct srt_engine *engine,
         rc = node->key != NULL ? node_fill(node, engine, err) : SECRETRT_ERR_NOMEM;
         if (rc != 0)
             goto done;
-        for (size_t i = 0; i < node->plan.needs; i++)
-            node->need[i]->users++;
+        node_join(node);
         srt_list_append(&engine->nodes, &node->link);
         *out = node;
         node = NULL;
@@ -110,10 +146,7 @@ void srt_node_free(struct srt_engine *engine, struct srt_node *node)
         srt_lease_dead(engine, node->current);
     if (node->candidate != NULL)
         srt_lease_dead(engine, node->candidate);
-    if (node->key != NULL)
-        for (size_t i = 0; i < node->plan.needs; i++)
-            if (node->need[i] != NULL && srt_list_linked(&node->link))
-                node->need[i]->users--;
+    node_part(node);
     srt_due_wipe(engine, &node->due);
     srt_list_remove(&node->link);
     srt_plan_wipe(&node->plan);
@@ -167,6 +200,20 @@ static int node_waits_to_retry(const struct srt_node *node)
            node->asked_login == 0;
 }
 
+/* A replacement that was only asked for keeps failing: until the present one must be
+ * replaced, it is renewed as ever. SRT_NEVER: there is nothing to renew. */
+static int64_t node_renew_meanwhile_ms(const struct srt_node *node, int64_t end)
+{
+    const struct srt_lease *lease = node->current;
+
+    if (node->state != SRT_NODE_ROTATING || !node_waits_to_retry(node) ||
+        lease == NULL || node->rejected || lease->rotate_at_ms != SRT_NEVER ||
+        lease->renew_at_ms == SRT_NEVER ||
+        lease->renew_at_ms >= end - lease->terms.budget_ms)
+        return SRT_NEVER;
+    return lease->renew_at_ms;
+}
+
 void srt_node_schedule(struct srt_engine *engine, struct srt_node *node)
 {
     const struct srt_lease *lease = node->current;
@@ -184,9 +231,11 @@ void srt_node_schedule(struct srt_engine *engine, struct srt_node *node)
         at = node_min(at, node->retry_at_ms);
     if (node->state == SRT_NODE_DEGRADED && end != SRT_NEVER)
         at = node_min(at, end - lease->terms.budget_ms);
-    if (node->state == SRT_NODE_FRESH && lease != NULL)
-        at = node_min(at, node_min(lease->renew_at_ms, node_min(lease->rotate_at_ms,
-                                                                lease->refresh_at_ms)));
+    if (node->state == SRT_NODE_FRESH && lease != NULL) {
+        at = node_min(at, node_min(lease->renew_at_ms, lease->rotate_at_ms));
+        at = node_min(at, node_min(lease->refresh_at_ms, lease->check_at_ms));
+    }
+    at = node_min(at, node_renew_meanwhile_ms(node, end));
     if (node->state == SRT_NODE_CLOSED)
         at = SRT_NEVER;
     srt_due_set(engine, &node->due, at);
@@ -202,6 +251,8 @@ static void node_fresh_due(struct srt_engine *engine, struct srt_node *node)
         srt_machine_feed(engine, node, SRT_EVENT_RENEW_DUE);
     else if (engine->now_ms >= lease->refresh_at_ms)
         srt_machine_feed(engine, node, SRT_EVENT_REFRESH_DUE);
+    else if (engine->now_ms >= lease->check_at_ms)
+        srt_machine_feed(engine, node, SRT_EVENT_SUSPECTED);
 }
 
 static void node_expiring(struct srt_engine *engine, struct srt_node *node, int64_t end)
@@ -212,8 +263,8 @@ static void node_expiring(struct srt_engine *engine, struct srt_node *node, int6
     if (node->expiring_told || engine->now_ms < node_expiring_ms(node, end))
         return;
     node->expiring_told = 1;
-    SRT_EACH_SECRET_OF(engine, node, secret, it, tmp)
-    if (secret->active >= 0 && secret->source[secret->active].node == node)
+    SRT_EACH_SECRET_OF(node, secret, it, tmp)
+    if (srt_secret_is_on(secret, node))
         srt_secret_notice(engine, secret, SECRETRT_EVENT_EXPIRING,
                           node->failure.error.status, end, "no successor yet");
 }
@@ -236,6 +287,8 @@ static void node_fire(struct srt_engine *engine, struct srt_due *due)
         else if (node->state == SRT_NODE_DEGRADED && end != SRT_NEVER &&
                  engine->now_ms >= end - node->current->terms.budget_ms)
             srt_machine_feed(engine, node, SRT_EVENT_LATE);
+        else if (engine->now_ms >= node_renew_meanwhile_ms(node, end))
+            srt_machine_feed(engine, node, SRT_EVENT_RENEW_DUE);
         else if (node_waits_to_retry(node) && engine->now_ms >= node->retry_at_ms)
             srt_machine_feed(engine, node, SRT_EVENT_RETRY_DUE);
     }
@@ -306,6 +359,13 @@ static int node_budget(struct srt_engine *engine, struct srt_node *node)
     return 1;
 }
 
+void srt_node_refund(struct srt_node *node)
+{
+    node->acquired_ms = INT64_MIN / 2;
+    if (node->tokens < SRT_ACQUIRE_BURST)
+        node->tokens++;
+}
+
 /* A first value is awaited by somebody; a successor has until the present one ends. */
 #define NODE_FIRST_URGENCY_MS 5000
 
@@ -347,20 +407,17 @@ void srt_node_acquire(struct srt_engine *engine, struct srt_node *node)
 void srt_node_wake(struct srt_engine *engine, struct srt_node *need)
 {
     struct srt_list *it, *tmp;
+    struct srt_edge *edge;
 
-    SRT_LIST_EACH(it, tmp, &engine->nodes)
+    SRT_EACH_CHILD_OF(need, edge, it, tmp)
     {
-        struct srt_node *node = SRT_CONTAINER(it, struct srt_node, link);
+        struct srt_node *node = edge->child;
 
-        for (size_t i = 0; i < node->plan.needs; i++) {
-            if (node->need[i] != need)
-                continue;
-            if (node->starved && srt_node_live(engine, need)) {
-                node->starved = 0;
-                node->retry_at_ms = engine->now_ms;
-                srt_node_schedule(engine, node);
-            }
-            srt_node_acquire(engine, node);
+        if (node->starved && srt_node_live(engine, need)) {
+            node->starved = 0;
+            node->retry_at_ms = engine->now_ms;
+            srt_node_schedule(engine, node);
         }
+        srt_node_acquire(engine, node);
     }
 }

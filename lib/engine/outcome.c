@@ -6,7 +6,6 @@
 #define OUTCOME_LOGIN_FRESH_MS 5000 /* a login's check is not repeated within */
 #define OUTCOME_YOUNG_MS 30000      /* its store may not have spread it yet */
 #define OUTCOME_SPREAD_MS 2000
-#define OUTCOME_VERDICT_MS 10000 /* the first value is published without one then */
 
 enum srt_node_event srt_class_event(enum srt_class failure_class)
 {
@@ -38,184 +37,73 @@ enum srt_node_event srt_class_event(enum srt_class failure_class)
     }
 }
 
-/* ---- the gate of a candidate ---- */
-
-static void outcome_gate_open(struct srt_engine *engine, struct srt_lease *candidate)
+int srt_class_final(enum srt_class failure_class)
 {
-    struct srt_node *node = candidate->node;
-
-    node->candidate = NULL;
-    if (node->state == SRT_NODE_CLOSED || candidate->refusal != 0) {
-        srt_lease_retire(engine, candidate);
-        if (node->state != SRT_NODE_CLOSED) {
-            node->acquiring = 0;
-            srt_machine_feed(engine, node, SRT_EVENT_FINAL);
-        }
-        return;
-    }
-    node->candidate = candidate;
-    srt_machine_feed(engine, node, SRT_EVENT_GRANTED);
-}
-
-static void outcome_refuse(struct srt_lease *candidate, enum srt_class failure_class,
-                           const struct secretrt_error *error)
-{
-    if (candidate->refusal != 0)
-        return;
-    candidate->refusal = error->status;
-    srt_node_blame(candidate->node, failure_class, error->message);
-    candidate->node->failure.error.status = error->status;
-}
-
-static int outcome_answer(struct srt_engine *engine, struct srt_ticket *ticket,
-                          int status)
-{
-    struct srt_lease *candidate = ticket->lease;
-    struct secretrt_error error;
-    int verdict = ticket->verdict;
-
-    srt_free(ticket);
-    candidate->tickets--;
-    if (status != 0) {
-        srt_error_clear(&error);
-        srt_fail(&error, status,
-                 verdict ? "the new value was refused by its verification"
-                         : "the access could not be recorded, and audit is required");
-        outcome_refuse(candidate, SRT_CLASS_CONFIG, &error);
-    }
-    if (candidate->tickets == 0 && candidate->node->candidate == candidate)
-        outcome_gate_open(engine, candidate);
-    srt_lease_unref(engine, candidate);
-    return 0;
-}
-
-void srt_engine_answered(struct srt_engine *engine, struct srt_ticket *ticket,
-                         int status)
-{
-    srt_engine_look(engine);
-    outcome_answer(engine, ticket, status);
-}
-
-static struct srt_ticket *outcome_ticket(struct srt_lease *candidate, int verdict)
-{
-    struct srt_ticket *ticket = srt_alloc(sizeof(*ticket));
-
-    if (ticket == NULL)
-        return NULL;
-    ticket->lease = candidate;
-    ticket->verdict = verdict;
-    srt_lease_ref(candidate);
-    candidate->tickets++;
-    return ticket;
-}
-
-int srt_gate_record(struct srt_engine *engine, struct srt_lease *candidate,
-                    const struct srt_record *record)
-{
-    struct srt_ticket *ticket = outcome_ticket(candidate, 0);
-    int rc;
-
-    if (ticket == NULL)
-        return SECRETRT_ERR_NOMEM;
-    rc = engine->listener->record(engine->listener->self, record, ticket);
-    return rc == SRT_TICKET_LATER ? 0 : outcome_answer(engine, ticket, rc);
-}
-
-int srt_gate_verify(struct srt_engine *engine, struct srt_lease *candidate,
-                    struct srt_secret *secret, struct secretrt_value *value)
-{
-    struct srt_ticket *ticket = outcome_ticket(candidate, 1);
-    const struct srt_listener *listener = engine->listener;
-    int rc;
-
-    if (ticket == NULL)
-        return SECRETRT_ERR_NOMEM;
-    rc = listener->verify(listener->self, secret, value, ticket);
-    return rc == SRT_TICKET_LATER ? 0 : outcome_answer(engine, ticket, rc);
-}
-
-/* A verdict that never comes does not stop publication: until the present value would
- * end, or for the first one until the fetch timeout. */
-void srt_node_candidate_overdue(struct srt_engine *engine, struct srt_lease *candidate)
-{
-    struct srt_record record;
-
-    if (candidate->node->candidate != candidate || candidate->tickets == 0)
-        return;
-    srt_record_lease(&record, engine, candidate->node, candidate, "secret.unverified");
-    record.reason = "no verdict came in time";
-    srt_record_node(engine, candidate->node, &record);
-    srt_engine_log(engine, 4, "%s: published without a verdict",
-                   candidate->node->ref.text);
-    outcome_gate_open(engine, candidate);
-}
-
-static void outcome_offer(struct srt_engine *engine, struct srt_node *node,
-                          struct srt_lease *candidate)
-{
-    struct srt_list *it, *tmp;
-    struct srt_secret *secret;
-    struct srt_record record;
-    struct secretrt_error error;
-    int64_t until = engine->now_ms + OUTCOME_VERDICT_MS;
-    int served = 0, rc = 0;
-
-    node->candidate = candidate;
-    candidate->tickets = 1; /* ours, until all have been asked */
-    SRT_EACH_SECRET_OF(engine, node, secret, it, tmp)
-    {
-        srt_error_clear(&error);
-        served = 1;
-        rc = srt_secret_candidate(engine, secret, candidate, &error);
-        if (rc != 0)
-            outcome_refuse(
-                candidate,
-                rc == SECRETRT_ERR_NOMEM ? SRT_CLASS_NOMEM : SRT_CLASS_CONFIG, &error);
-    }
-    if (!served) {
-        srt_record_lease(&record, engine, node, candidate,
-                         node->plan.login ? "auth.login" : "secret.refetch");
-        if (srt_gate_record(engine, candidate, &record) != 0) {
-            srt_error_clear(&error);
-            srt_nomem(&error);
-            outcome_refuse(candidate, SRT_CLASS_NOMEM, &error);
-        }
-    }
-    if (node->current != NULL && srt_lease_end(node->current, NULL) != SRT_NEVER)
-        until = srt_lease_end(node->current, NULL) - node->current->terms.budget_ms / 2;
-    candidate->tickets--;
-    if (candidate->tickets == 0 || candidate->refusal != 0)
-        outcome_gate_open(engine, candidate);
-    else
-        srt_due_set(engine, &candidate->due, until);
+    return srt_class_event(failure_class) == SRT_EVENT_FINAL ||
+           failure_class == SRT_CLASS_PROTOCOL;
 }
 
 /* ---- operations that ended ---- */
 
+/* An answer that was lost may have made something that nobody will give back. */
+static void outcome_leak(struct srt_engine *engine, struct srt_node *node,
+                         const struct srt_task *task, const struct srt_failure *failure)
+{
+    struct srt_record record;
+
+    if (!task->minted || (task->transfer.reply.outcome == SRT_OUTCOME_ANSWERED &&
+                          failure->failure_class != SRT_CLASS_PROTOCOL &&
+                          failure->failure_class != SRT_CLASS_NOMEM))
+        return;
+    srt_record_lease(&record, engine, node, NULL, "lease.leak_possible");
+    srt_record_failure(&record, failure);
+    srt_record_node(engine, node, &record);
+}
+
+/* 1: the store still holds what is live. When it will change is learnt anew. */
+static int outcome_is_same(struct srt_node *node, const struct srt_task *task)
+{
+    const struct srt_grant *grant = &task->x.grant;
+    struct srt_lease *lease = node->current;
+    int64_t due;
+
+    if (lease == NULL || node->plan.login ||
+        srt_buf_text(&grant->lease_id)[0] != '\0' || grant->ttl_ms >= 0 ||
+        !srt_bundle_equal(grant->bundle, lease->grant.bundle))
+        return 0;
+    due = lease->requested_ms + lease->grant.refresh_ms;
+    lease->same = task->started_ms >= due ? lease->same + 1 : 0;
+    lease->requested_ms = task->started_ms;
+    lease->grant.refresh_ms = grant->refresh_ms;
+    return 1;
+}
+
 static void outcome_fetched(struct srt_engine *engine, struct srt_node *node,
                             struct srt_task *task)
 {
-    const struct srt_grant *grant = &task->x.grant;
     struct srt_lease *lease = NULL;
 
-    if (node->current != NULL && !node->plan.login &&
-        srt_buf_text(&grant->lease_id)[0] == '\0' && grant->ttl_ms < 0 &&
-        srt_bundle_equal(grant->bundle, node->current->grant.bundle)) {
-        node->current->requested_ms = task->started_ms;
+    if (outcome_is_same(node, task)) {
         srt_machine_feed(engine, node, SRT_EVENT_SAME);
         return;
     }
     if (srt_lease_new(&lease, engine, task) != 0) {
         srt_node_blame(node, SRT_CLASS_NOMEM, "out of memory");
+        outcome_leak(engine, node, task, &node->failure);
         node->acquiring = 0;
         srt_machine_feed(engine, node, SRT_EVENT_TRANSIENT);
         return;
     }
-    node->life_ms = lease->terms.life_ms;
-    if (node->state == SRT_NODE_CLOSED || node->wanted == 0)
-        srt_lease_retire(engine, lease);
-    else
-        outcome_offer(engine, node, lease);
+    node->life_ms =
+        lease->terms.life_ms != 0 ? lease->terms.life_ms : lease->grant.refresh_ms;
+    if (node->state != SRT_NODE_CLOSED && node->wanted > 0) {
+        srt_gate_offer(engine, node, lease);
+        return;
+    }
+    srt_lease_retire(engine, lease); /* nobody wants it any more */
+    node->acquiring = 0;
+    if (node->state != SRT_NODE_CLOSED)
+        node->state = SRT_NODE_INIT;
 }
 
 static void outcome_checked(struct srt_engine *engine, struct srt_node *node,
@@ -257,36 +145,33 @@ static int outcome_ask_login(struct srt_engine *engine, struct srt_node *node,
     return 1;
 }
 
-static void outcome_leak(struct srt_engine *engine, struct srt_node *node,
-                         const struct srt_task *task)
+/* Only a renewal may find that its lease can't be renewed, or is gone. */
+static enum srt_node_event outcome_event(enum srt_op op, enum srt_class failure_class)
 {
-    struct srt_record record;
+    enum srt_node_event event = srt_class_event(failure_class);
 
-    if (!task->minted || (task->transfer.reply.outcome == SRT_OUTCOME_ANSWERED &&
-                          task->x.failure.failure_class != SRT_CLASS_PROTOCOL))
-        return;
-    srt_record_lease(&record, engine, node, NULL, "lease.leak_possible");
-    srt_record_failure(&record, &task->x.failure);
-    srt_record_node(engine, node, &record);
+    if ((op != SRT_OP_RENEW && event == SRT_EVENT_FIXED) ||
+        (op == SRT_OP_FETCH && event == SRT_EVENT_GONE))
+        return SRT_EVENT_TRANSIENT;
+    return event;
 }
 
 static void outcome_refused(struct srt_engine *engine, struct srt_node *node,
                             struct srt_task *task)
 {
-    enum srt_class failure_class = task->x.failure.failure_class;
-
-    outcome_leak(engine, node, task);
+    outcome_leak(engine, node, task, &task->x.failure);
     node->failure = task->x.failure;
     if (node->state == SRT_NODE_CLOSED)
         return;
-    if (failure_class == SRT_CLASS_AUTH) {
+    if (node->failure.failure_class == SRT_CLASS_AUTH) {
         if (outcome_ask_login(engine, node, task))
             return;
         node->failure.failure_class = SRT_CLASS_DENIED;
     }
     if (task->op == SRT_OP_FETCH)
         node->acquiring = 0;
-    srt_machine_feed(engine, node, srt_class_event(node->failure.failure_class));
+    srt_machine_feed(engine, node,
+                     outcome_event(task->op, node->failure.failure_class));
 }
 
 void srt_node_task_done(struct srt_engine *engine, struct srt_task *task)
@@ -312,58 +197,58 @@ void srt_node_task_done(struct srt_engine *engine, struct srt_task *task)
 
 /* ---- what follows ---- */
 
-/* Its leases end with it: they are made anew under the new login, spread out. */
+/* The leases that were made with a login end with it. */
 static void outcome_move_children(struct srt_engine *engine, struct srt_node *login,
                                   const struct srt_lease *old)
 {
-    int64_t left = srt_lease_end(old, NULL);
     struct srt_list *it, *tmp;
+    struct srt_edge *edge;
 
-    left = left == SRT_NEVER ? old->terms.lead_ms : left - engine->now_ms;
-    if (left > old->terms.lead_ms)
-        left = old->terms.lead_ms;
-    SRT_LIST_EACH(it, tmp, &engine->nodes)
+    SRT_EACH_CHILD_OF(login, edge, it, tmp)
     {
-        struct srt_node *node = SRT_CONTAINER(it, struct srt_node, link);
-        int64_t at =
-            engine->now_ms + (int64_t)(srt_engine_chance(engine) * (double)left / 2);
+        struct srt_lease *lease = edge->child->current;
 
-        for (size_t i = 0; i < node->plan.needs; i++) {
-            if (node->need[i] != login || node->current == NULL ||
-                node->current->owner[i] != old)
-                continue;
-            if (node->current->rotate_at_ms > at)
-                node->current->rotate_at_ms = at;
-            srt_lease_restamp(engine, node->current);
-            srt_node_schedule(engine, node);
-        }
+        if (lease == NULL || lease->owner[edge->at] != old)
+            continue;
+        srt_lease_plan(engine, lease);
+        srt_lease_restamp(engine, lease);
+        srt_node_schedule(engine, edge->child);
     }
 }
 
-static void outcome_restamp_children(struct srt_engine *engine,
-                                     const struct srt_node *login)
+static void outcome_restamp_children(struct srt_engine *engine, struct srt_node *login)
 {
     struct srt_list *it, *tmp;
+    struct srt_edge *edge;
 
     if (!login->plan.login)
         return;
-    SRT_LIST_EACH(it, tmp, &engine->nodes)
-    {
-        struct srt_node *node = SRT_CONTAINER(it, struct srt_node, link);
+    SRT_EACH_CHILD_OF(login, edge, it, tmp)
+    if (edge->child->current != NULL) {
+        srt_lease_restamp(engine, edge->child->current);
+        srt_node_schedule(engine, edge->child);
+    }
+}
 
-        for (size_t i = 0; i < node->plan.needs; i++)
-            if (node->need[i] == login && node->current != NULL) {
-                srt_lease_restamp(engine, node->current);
-                srt_node_schedule(engine, node);
-            }
+/* Those that passed the gate with it get it; others ask on their own. */
+static void outcome_publish(struct srt_engine *engine, struct srt_node *node)
+{
+    struct srt_list *it, *tmp;
+
+    SRT_LIST_EACH(it, tmp, &node->sources)
+    {
+        struct srt_source *source = SRT_CONTAINER(it, struct srt_source, link);
+
+        if (source->admitted == node->current->generation)
+            srt_secret_publish(engine, source->secret, node);
+        else
+            srt_sources_consider(engine, source->secret);
     }
 }
 
 void srt_node_adopt(struct srt_engine *engine, struct srt_node *node)
 {
     struct srt_lease *old = node->current;
-    struct srt_list *it, *tmp;
-    struct srt_secret *secret;
 
     node->current = node->candidate;
     node->candidate = NULL;
@@ -371,8 +256,8 @@ void srt_node_adopt(struct srt_engine *engine, struct srt_node *node)
     node->store->leases++;
     srt_due_set(engine, &node->current->due, SRT_NEVER);
     srt_lease_plan(engine, node->current);
-    SRT_EACH_SECRET_OF(engine, node, secret, it, tmp)
-    srt_secret_publish(engine, secret, node);
+    srt_lease_weigh(engine, node->current);
+    outcome_publish(engine, node);
     if (old != NULL) {
         srt_lease_retire(engine, old);
         if (node->plan.login)
@@ -383,23 +268,12 @@ void srt_node_adopt(struct srt_engine *engine, struct srt_node *node)
         srt_node_login_answer(engine, node, SRT_LOGIN_LOST);
 }
 
-void srt_node_extended(struct srt_engine *engine, struct srt_node *node)
-{
-    struct srt_record record;
-
-    srt_record_lease(&record, engine, node, node->current,
-                     node->plan.login ? "auth.renew" : "lease.renew");
-    srt_record_node(engine, node, &record);
-    outcome_restamp_children(engine, node);
-    if (node->plan.login)
-        srt_node_login_answer(engine, node, SRT_LOGIN_ALIVE);
-}
-
 void srt_node_lost(struct srt_engine *engine, struct srt_node *node, int expired)
 {
     struct srt_lease *lease = node->current;
     struct srt_list *it, *tmp;
     struct srt_secret *secret;
+    struct srt_edge *edge;
     struct srt_record record;
 
     srt_record_lease(&record, engine, node, lease,
@@ -411,16 +285,11 @@ void srt_node_lost(struct srt_engine *engine, struct srt_node *node, int expired
     node->current = NULL;
     lease->gone = 1;
     srt_life_set(lease->life, engine->now_ms, engine->now_ms, engine->wall_ms);
-    SRT_EACH_SECRET_OF(engine, node, secret, it, tmp)
+    SRT_EACH_SECRET_OF(node, secret, it, tmp)
     srt_secret_lost(engine, secret, node, expired);
-    SRT_LIST_EACH(it, tmp, &engine->nodes)
-    {
-        struct srt_node *child = SRT_CONTAINER(it, struct srt_node, link);
-
-        for (size_t i = 0; node->plan.login && i < child->plan.needs; i++)
-            if (child->current != NULL && child->current->owner[i] == lease)
-                srt_machine_feed(engine, child, SRT_EVENT_GONE);
-    }
+    SRT_EACH_CHILD_OF(node, edge, it, tmp)
+    if (edge->child->current != NULL && edge->child->current->owner[edge->at] == lease)
+        srt_machine_feed(engine, edge->child, expired ? SRT_EVENT_END : SRT_EVENT_GONE);
     srt_lease_dead(engine, lease);
 }
 
@@ -434,10 +303,12 @@ void srt_node_failed(struct srt_engine *engine, struct srt_node *node)
     if (node->state == SRT_NODE_DEGRADED)
         event = node->plan.login ? "auth.fail" : "lease.renew_fail";
     node->failed_ms = engine->now_ms;
-    srt_record_lease(&record, engine, node, node->current, event);
-    srt_record_failure(&record, &node->failure);
-    srt_record_node(engine, node, &record);
-    SRT_EACH_SECRET_OF(engine, node, secret, it, tmp)
+    if (!node->starved || !node->degraded_told) { /* else only its login failed again */
+        srt_record_lease(&record, engine, node, node->current, event);
+        srt_record_failure(&record, &node->failure);
+        srt_record_node(engine, node, &record);
+    }
+    SRT_EACH_SECRET_OF(node, secret, it, tmp)
     srt_secret_failed(engine, secret, node);
     node->degraded_told = 1;
     outcome_restamp_children(engine, node);
@@ -446,34 +317,63 @@ void srt_node_failed(struct srt_engine *engine, struct srt_node *node)
         srt_node_login_answer(engine, node, SRT_LOGIN_UNKNOWN);
 }
 
-void srt_node_confirmed(struct srt_engine *engine, struct srt_node *node)
+static void outcome_settle(struct srt_engine *engine, struct srt_node *node,
+                           enum srt_settled how)
 {
     struct srt_list *it, *tmp;
     struct srt_secret *secret;
+
+    node->rejected = 0;
+    SRT_EACH_SECRET_OF(node, secret, it, tmp)
+    if (srt_secret_is_on(secret, node))
+        srt_secret_settle(engine, secret, how, NULL);
+}
+
+/* The application says that it is refused, the store that it is alive: one that is
+ * young may not have spread yet, and gets a moment, once; else it is replaced. */
+static void outcome_judge(struct srt_engine *engine, struct srt_node *node)
+{
     struct srt_lease *lease = node->current;
     int64_t spread = lease->terms.life_ms / 10;
 
-    if (node->plan.login) {
-        srt_node_login_answer(engine, node, SRT_LOGIN_ALIVE);
-        return;
-    }
-    srt_node_wake(engine, node);
-    if (node->rejected == 1 &&
-        engine->now_ms - lease->requested_ms < OUTCOME_YOUNG_MS) {
-        node->rejected = 2; /* once: it may not have spread yet */
+    if (node->rejected == 1 && engine->now_ms - lease->issued_ms < OUTCOME_YOUNG_MS) {
+        node->rejected = 2;
         lease->rotate_at_ms =
             engine->now_ms + (spread < OUTCOME_SPREAD_MS ? spread : OUTCOME_SPREAD_MS);
         srt_node_schedule(engine, node);
-    } else if (node->rejected && node->plan.mints && lease->grant.revocable) {
-        srt_machine_feed(engine, node, SRT_EVENT_REPLACE);
     } else {
-        SRT_EACH_SECRET_OF(engine, node, secret, it, tmp)
-        if (secret->active >= 0 && secret->source[secret->active].node == node)
-            srt_secret_settle(
-                engine, secret,
-                node->rejected ? SRT_SETTLED_UNCHANGED : SRT_SETTLED_CONFIRMED, NULL);
-        node->rejected = 0;
+        srt_machine_feed(engine, node, SRT_EVENT_REPLACE);
     }
+}
+
+void srt_node_extended(struct srt_engine *engine, struct srt_node *node)
+{
+    struct srt_record record;
+
+    srt_record_lease(&record, engine, node, node->current,
+                     node->plan.login ? "auth.renew" : "lease.renew");
+    srt_record_node(engine, node, &record);
+    outcome_restamp_children(engine, node);
+    if (node->plan.login)
+        srt_node_login_answer(engine, node, SRT_LOGIN_ALIVE);
+    else if (node->rejected)
+        outcome_judge(engine, node);
+}
+
+void srt_node_confirmed(struct srt_engine *engine, struct srt_node *node)
+{
+    if (node->plan.login)
+        srt_node_login_answer(engine, node, SRT_LOGIN_ALIVE);
+    else if (node->rejected)
+        outcome_judge(engine, node);
+    else
+        outcome_settle(engine, node, SRT_SETTLED_CONFIRMED);
+}
+
+void srt_node_unchanged(struct srt_engine *engine, struct srt_node *node)
+{
+    srt_node_wake(engine, node);
+    outcome_settle(engine, node, SRT_SETTLED_UNCHANGED);
 }
 
 void srt_node_reject(struct srt_engine *engine, struct srt_node *node)
@@ -492,31 +392,29 @@ void srt_node_login_answer(struct srt_engine *engine, struct srt_node *login,
                            enum srt_login_answer answer)
 {
     struct srt_list *it, *tmp;
+    struct srt_edge *edge;
 
-    SRT_LIST_EACH(it, tmp, &engine->nodes)
+    SRT_EACH_CHILD_OF(login, edge, it, tmp)
     {
-        struct srt_node *node = SRT_CONTAINER(it, struct srt_node, link);
+        struct srt_node *node = edge->child;
         enum srt_op op = node->asked_login;
-        int mine = 0;
 
-        for (size_t i = 0; i < node->plan.needs; i++)
-            mine = mine || node->need[i] == login;
-        if (!mine || op == 0)
+        if (op == 0)
             continue;
         node->asked_login = 0;
         if (answer == SRT_LOGIN_LOST && op == SRT_OP_FETCH) {
             node->relogged = 1;
+            srt_node_refund(node); /* nothing was made */
             srt_node_acquire(engine, node);
             continue;
         }
         if (op == SRT_OP_FETCH)
             node->acquiring = 0;
-        if (answer == SRT_LOGIN_UNKNOWN)
-            node->failure.failure_class = SRT_CLASS_UNAVAILABLE;
-        else
+        node->failure.failure_class = SRT_CLASS_UNAVAILABLE;
+        if (answer != SRT_LOGIN_UNKNOWN)
             node->failure.failure_class =
                 answer == SRT_LOGIN_LOST ? SRT_CLASS_GONE : SRT_CLASS_DENIED;
-        srt_machine_feed(engine, node, srt_class_event(node->failure.failure_class));
+        srt_machine_feed(engine, node, outcome_event(op, node->failure.failure_class));
     }
 }
 

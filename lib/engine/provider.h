@@ -52,6 +52,7 @@ struct srt_grant {
     int64_t ttl_ms;            /* counted from before the request; -1: no end known */
     int64_t not_after_wall_ms; /* an end as a Unix time (JWT, certificate); 0: none */
     int64_t refresh_ms;        /* ask again after; 0: the plan's */
+    int32_t rotates;           /* 1: it changes then, not before: asked just after */
     int32_t renewable;
     int32_t tier;      /* what the answer proves */
     int32_t revocable; /* 1: ours to give back */

@@ -59,10 +59,9 @@ void srt_record_node(struct srt_engine *engine, struct srt_node *node,
     struct srt_secret *secret;
     int told = 0;
 
-    SRT_EACH_SECRET_OF(engine, node, secret, it, tmp)
+    SRT_EACH_SECRET_OF(node, secret, it, tmp)
     {
-        if (secret->active >= 0 && secret->source[secret->active].node == node)
-            record->generation = secret->generation;
+        record->generation = srt_secret_is_on(secret, node) ? secret->generation : 0;
         record->name = secret->spec->name;
         listener->record(listener->self, record, NULL);
         told = 1;

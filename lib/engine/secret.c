@@ -1,51 +1,55 @@
-/* A managed secret: its sources in order, what is published, who is told. */
+/* A managed secret: opened and closed, what of it is published and who is told, and
+ * what the application may ask for. Which source serves it is decided in sources.c. */
 #include "base/alloc.h"
 #include "engine/graph.h"
 #include <stdio.h>
 #include <string.h>
 
-#define SECRET_SHARE_MS 3000     /* how long a source may stay silent before the next */
-#define SECRET_DEADLINE_MS 10000 /* shared by the sources */
 #define SECRET_TIER_FALLBACK 4
+#define SECRET_NOMEM_MS 1000 /* then it is published again */
 #define SECRET_MESSAGE_LEN 192
 #define SECRET_HASH_LEN 80
 
-static void secret_consider(struct srt_engine *engine, struct srt_secret *secret);
-
-static void secret_fire(struct srt_engine *engine, struct srt_due *due)
+static int secret_lags(const struct srt_secret *secret)
 {
-    secret_consider(engine, SRT_CONTAINER(due, struct srt_secret, due));
+    const struct srt_source *source;
+
+    if (secret->active < 0)
+        return 0;
+    source = &secret->source[secret->active];
+    return source->node->current != NULL && source->node->current != secret->published;
 }
 
-static int secret_policy(const struct srt_engine *engine,
-                         const struct srt_secret *secret, int tier,
-                         struct secretrt_error *err)
+static void secret_catch_up(struct srt_engine *engine, struct srt_secret *secret)
 {
-    const struct srt_secret_config *own = &secret->spec->config;
-    int weakest = engine->config->policy.weakest_tier;
-    int64_t until = engine->config->policy.tier4_until_ms;
+    const struct srt_source *source = &secret->source[secret->active];
 
-    if (own->weakest_tier != 0 && own->weakest_tier < weakest)
-        weakest = own->weakest_tier;
-    if (own->tier4_until_ms != 0 && (until == 0 || own->tier4_until_ms < until))
-        until = own->tier4_until_ms;
-    if (tier > weakest)
-        return srt_fail(err, SECRETRT_ERR_POLICY,
-                        "%s: tier %d is refused: \"weakest_tier\" is %d",
-                        secret->spec->name, tier, weakest);
-    if (tier == SECRET_TIER_FALLBACK && until != 0 && engine->wall_ms >= until)
-        return srt_fail(err, SECRETRT_ERR_POLICY,
-                        "%s: tier 4 is refused: its date, \"tier4_until\", is past",
-                        secret->spec->name);
-    return 0;
+    if (source->admitted == source->node->current->generation)
+        srt_secret_publish(engine, secret, source->node);
+    else
+        srt_gate_join(engine, secret, secret->active);
+}
+
+/* Time for the next source, or for what memory was missing for. */
+static void secret_fire(struct srt_engine *engine, struct srt_due *due)
+{
+    struct srt_secret *secret = SRT_CONTAINER(due, struct srt_secret, due);
+
+    if (secret_lags(secret) && !engine->closing)
+        secret_catch_up(engine, secret);
+    else
+        srt_sources_consider(engine, secret);
 }
 
 /* ---- opening and closing ---- */
 
-static int secret_source(struct srt_source *source, struct srt_engine *engine,
-                         const struct srt_secret_config *config, const char *reference,
+/* One of its sources, by a reference. A node listed twice is one source. */
+static int secret_source(struct srt_secret *secret, size_t i, struct srt_engine *engine,
                          struct secretrt_error *err)
 {
+    const struct srt_secret_config *config = &secret->spec->config;
+    const char *reference = config->source[i];
+    struct srt_source *source = &secret->source[i];
     struct srt_ref ref;
     int rc = srt_ref_parse(&ref, reference, err);
 
@@ -58,6 +62,11 @@ static int secret_source(struct srt_source *source, struct srt_engine *engine,
     if (rc != 0)
         return rc;
     source->node->users++;
+    source->secret = secret;
+    if (srt_secret_uses(secret, source->node) == (int)i)
+        srt_list_append(&source->node->sources, &source->link);
+    if (config->leave_lease)
+        source->node->leave_lease = 1;
     if (config->overlap_ms != 0)
         source->node->overlap_ms = config->overlap_ms;
     if (config->refresh_ms != 0)
@@ -89,7 +98,7 @@ int srt_secret_open(struct srt_secret **out, struct srt_engine *engine,
     secret->source = srt_alloc_array(config->sources, sizeof(*secret->source));
     rc = secret->source != NULL ? 0 : srt_nomem(err);
     for (size_t i = 0; rc == 0 && i < config->sources; i++)
-        rc = secret_source(&secret->source[i], engine, config, config->source[i], err);
+        rc = secret_source(secret, i, engine, err);
     if (rc != 0) {
         srt_secret_close(engine, secret);
         return rc;
@@ -103,35 +112,38 @@ int srt_secret_open(struct srt_secret **out, struct srt_engine *engine,
 
 static void secret_forget_past(struct srt_engine *engine, struct srt_secret *secret)
 {
-    for (size_t i = 0; i < sizeof(secret->past) / sizeof(secret->past[0]); i++) {
+    for (size_t i = 0; i < SRT_PAST_MAX; i++) {
         srt_lease_unref(engine, secret->past[i].lease);
         secret->past[i].lease = NULL;
     }
 }
 
-void srt_secret_close(struct srt_engine *engine, struct srt_secret *secret)
+static void secret_source_close(struct srt_engine *engine, struct srt_source *source)
 {
     struct srt_list *it, *tmp;
 
+    srt_free(source->field);
+    if (source->node == NULL)
+        return;
+    srt_list_remove(&source->link);
+    if (source->wanted)
+        srt_node_unwant(engine, source->node);
+    if (source->node->wanted == 0) /* no holder is left: no overlap either */
+        SRT_LIST_EACH(it, tmp, &source->node->retired)
+    srt_lease_drain_now(engine, SRT_CONTAINER(it, struct srt_lease, link));
+    srt_node_release(engine, source->node);
+}
+
+void srt_secret_close(struct srt_engine *engine, struct srt_secret *secret)
+{
     srt_list_remove(&secret->link);
+    srt_gate_leave(engine, secret);
     srt_cell_publish(secret->cell, NULL);
     srt_secret_summarise(engine, secret);
     secret_forget_past(engine, secret);
     srt_lease_unref(engine, secret->published);
-    for (size_t i = 0; secret->source != NULL && i < secret->spec->config.sources;
-         i++) {
-        struct srt_source *source = &secret->source[i];
-
-        srt_free(source->field);
-        if (source->node == NULL)
-            continue;
-        if (source->wanted)
-            srt_node_unwant(engine, source->node);
-        if (source->node->wanted == 0) /* no holder is left: no overlap either */
-            SRT_LIST_EACH(it, tmp, &source->node->retired)
-        srt_lease_drain_now(engine, SRT_CONTAINER(it, struct srt_lease, link));
-        srt_node_release(engine, source->node);
-    }
+    for (size_t i = 0; secret->source != NULL && i < secret->spec->config.sources; i++)
+        secret_source_close(engine, &secret->source[i]);
     srt_due_wipe(engine, &secret->due);
     srt_free(secret->source);
     srt_free(secret);
@@ -153,6 +165,11 @@ int srt_secret_uses(const struct srt_secret *secret, const struct srt_node *node
         if (secret->source[i].node == node)
             return (int)i;
     return -1;
+}
+
+int srt_secret_is_on(const struct srt_secret *secret, const struct srt_node *node)
+{
+    return secret->active >= 0 && secret->source[secret->active].node == node;
 }
 
 /* ---- telling ---- */
@@ -222,10 +239,10 @@ void srt_secret_summarise(struct srt_engine *engine, struct srt_secret *secret)
     }
 }
 
-/* ---- candidates ---- */
+/* ---- publishing ---- */
 
-static int secret_value(struct secretrt_value **out, struct srt_engine *engine,
-                        struct srt_secret *secret, struct srt_lease *lease, int source)
+int srt_secret_value(struct secretrt_value **out, struct srt_engine *engine,
+                     struct srt_secret *secret, struct srt_lease *lease, int source)
 {
     const struct srt_spec *spec = secret->spec;
     struct srt_value_facts facts = {.name = spec->name,
@@ -257,80 +274,6 @@ static int secret_value(struct secretrt_value **out, struct srt_engine *engine,
     return srt_value_new(out, lease->grant.bundle, lease->life, &facts);
 }
 
-static int secret_fields(const struct srt_secret *secret,
-                         const struct srt_lease *candidate, struct secretrt_error *err)
-{
-    const struct srt_secret_config *config = &secret->spec->config;
-    const struct srt_bundle *bundle = candidate->grant.bundle;
-    const char *field = secret->spec->field;
-
-    if (field == NULL)
-        field = secret->source[srt_secret_uses(secret, candidate->node)].field;
-    if (field != NULL && srt_bundle_field(bundle, field, NULL) == NULL)
-        return srt_fail(err, SECRETRT_ERR_NO_FIELD, "%s has no field \"%s\"",
-                        candidate->node->ref.text, field);
-    for (size_t i = 0; i < config->fields; i++)
-        if (srt_bundle_field(bundle, config->field[i], NULL) == NULL)
-            return srt_fail(err, SECRETRT_ERR_NO_FIELD, "%s has no field \"%s\"",
-                            candidate->node->ref.text, config->field[i]);
-    return 0;
-}
-
-/* 1: a grant of this source would be published. */
-static int secret_would_use(const struct srt_engine *engine,
-                            const struct srt_secret *secret, int source)
-{
-    return secret->source[source].wanted &&
-           (secret->active < 0 || source <= secret->active ||
-            !srt_node_live(engine, secret->source[secret->active].node));
-}
-
-int srt_secret_candidate(struct srt_engine *engine, struct srt_secret *secret,
-                         struct srt_lease *candidate, struct secretrt_error *err)
-{
-    int source = srt_secret_uses(secret, candidate->node);
-    struct secretrt_value *value = NULL;
-    struct srt_record record;
-    int rc;
-
-    if (!secret_would_use(engine, secret, source))
-        return 0;
-    rc = secret_policy(engine, secret, candidate->grant.tier, err);
-    if (rc == 0 &&
-        candidate->weakest_tier > engine->config->policy.weakest_credential_tier)
-        rc = srt_fail(
-            err, SECRETRT_ERR_POLICY,
-            "%s: a credential of tier %d led to it: \"weakest_credential_tier\" is %d",
-            secret->spec->name, candidate->weakest_tier,
-            engine->config->policy.weakest_credential_tier);
-    if (rc == 0)
-        rc = secret_fields(secret, candidate, err);
-    srt_record_lease(&record, engine, candidate->node, candidate,
-                     srt_buf_text(&candidate->grant.lease_id)[0] != '\0'
-                         ? "lease.acquire"
-                         : "secret.refetch");
-    record.name = secret->spec->name;
-    record.generation = secret->generation + 1;
-    if (rc != 0) {
-        record.event = "secret.deny";
-        record.outcome = "denied";
-        record.reason = err->message;
-        record.status = rc;
-        engine->listener->record(engine->listener->self, &record, NULL);
-        return rc;
-    }
-    rc = srt_gate_record(engine, candidate, &record);
-    if (rc == 0 && secret->spec->config.verify) {
-        rc = secret_value(&value, engine, secret, candidate, source);
-        if (rc == 0)
-            rc = srt_gate_verify(engine, candidate, secret, value);
-        srt_value_drop(value);
-    }
-    return rc == SECRETRT_ERR_NOMEM ? srt_nomem(err) : rc;
-}
-
-/* ---- publishing ---- */
-
 static void secret_tier_changed(struct srt_engine *engine, struct srt_secret *secret,
                                 int source, int before)
 {
@@ -358,22 +301,29 @@ static void secret_tier_changed(struct srt_engine *engine, struct srt_secret *se
     srt_secret_notice(engine, secret, SECRETRT_EVENT_TIER, 0, SRT_NEVER, message);
 }
 
+/* The lease behind the value that was replaced, unless it is gone already. */
 static void secret_remember(struct srt_engine *engine, struct srt_secret *secret,
                             struct srt_lease *old)
 {
-    size_t last = sizeof(secret->past) / sizeof(secret->past[0]) - 1;
+    size_t last = SRT_PAST_MAX - 1;
 
+    if (old == NULL || old->state == SRT_LEASE_DEAD) {
+        srt_lease_unref(engine, old);
+        return;
+    }
     srt_lease_unref(engine, secret->past[last].lease);
     memmove(&secret->past[1], &secret->past[0], last * sizeof(secret->past[0]));
     secret->past[0].generation = secret->generation;
     secret->past[0].lease = old;
+    secret->past[0].drained = 0;
 }
 
-static void secret_told(struct srt_engine *engine, struct srt_secret *secret, int first)
+static void secret_told(struct srt_engine *engine, struct srt_secret *secret,
+                        int64_t drain_by_ms)
 {
     struct srt_record record;
     char message[SECRET_MESSAGE_LEN];
-    int64_t drain = SRT_NEVER;
+    int first = drain_by_ms == SRT_NEVER;
 
     snprintf(message, sizeof(message), "%.60s: generation %llu from %.100s",
              secret->spec->name, (unsigned long long)secret->generation,
@@ -384,39 +334,33 @@ static void secret_told(struct srt_engine *engine, struct srt_secret *secret, in
         record.name = secret->spec->name;
         record.generation = secret->generation;
         engine->listener->record(engine->listener->self, &record, NULL);
-        drain = engine->now_ms + secret->published->terms.overlap_ms;
     }
     srt_secret_notice(engine, secret,
-                      first ? SECRETRT_EVENT_READY : SECRETRT_EVENT_RELOAD, 0, drain,
-                      message);
-}
-
-static void secret_release_lower(struct srt_engine *engine, struct srt_secret *secret)
-{
-    for (size_t i = (size_t)secret->active + 1; i < secret->spec->config.sources; i++)
-        if (secret->source[i].wanted) {
-            secret->source[i].wanted = 0;
-            srt_node_unwant(engine, secret->source[i].node);
-        }
+                      first ? SECRETRT_EVENT_READY : SECRETRT_EVENT_RELOAD, 0,
+                      drain_by_ms, message);
 }
 
 void srt_secret_publish(struct srt_engine *engine, struct srt_secret *secret,
                         struct srt_node *node)
 {
     int source = srt_secret_uses(secret, node), before = secret->active;
-    int first = before < 0;
     struct srt_lease *old = secret->published;
     struct secretrt_value *value = NULL;
     struct secretrt_error error;
+    int64_t drain_by = SRT_NEVER; /* none is replaced */
 
-    if (!secret_would_use(engine, secret, source))
+    if (!srt_sources_would_use(engine, secret, source) || old == node->current)
         return;
-    if (secret_value(&value, engine, secret, node->current, source) != 0) {
+    if (srt_secret_value(&value, engine, secret, node->current, source) != 0) {
         srt_error_clear(&error);
         srt_nomem(&error);
-        srt_secret_settle(engine, secret, SRT_SETTLED_FAILED, &error);
+        srt_due_set(engine, &secret->due, engine->now_ms + SECRET_NOMEM_MS);
+        srt_secret_settle(engine, secret, SRT_SETTLED_TRYING, &error);
         return;
     }
+    if (before >= 0)
+        drain_by = srt_lease_drain_by(engine, old);
+    srt_gate_leave(engine, secret);
     srt_secret_summarise(engine, secret);
     srt_cell_publish(secret->cell, value);
     srt_lease_ref(node->current);
@@ -426,16 +370,16 @@ void srt_secret_publish(struct srt_engine *engine, struct srt_secret *secret,
     secret->active = source;
     secret->begun_ms = SRT_NEVER;
     srt_due_set(engine, &secret->due, SRT_NEVER);
-    secret_told(engine, secret, first);
+    secret_told(engine, secret, drain_by);
     secret_tier_changed(engine, secret, source, before);
-    secret_release_lower(engine, secret);
+    srt_sources_release_lower(engine, secret);
     srt_secret_settle(engine, secret, SRT_SETTLED_PUBLISHED, NULL);
 }
 
 void srt_secret_lost(struct srt_engine *engine, struct srt_secret *secret,
                      struct srt_node *node, int expired)
 {
-    if (secret->active < 0 || secret->source[secret->active].node != node)
+    if (!srt_secret_is_on(secret, node))
         return;
     srt_cell_publish(secret->cell, NULL);
     srt_secret_summarise(engine, secret);
@@ -447,79 +391,7 @@ void srt_secret_lost(struct srt_engine *engine, struct srt_secret *secret,
             node->failure.failure_class != SRT_CLASS_NONE ? node->failure.error.status
                                                           : SECRETRT_ERR_EXPIRED,
             engine->now_ms, "the value has ended and there is no newer one yet");
-    secret_consider(engine, secret);
-}
-
-/* ---- sources ---- */
-
-static int64_t secret_share_ms(const struct srt_secret *secret)
-{
-    int64_t share = SECRET_DEADLINE_MS / (int64_t)secret->spec->config.sources;
-
-    return share < SECRET_SHARE_MS ? share : SECRET_SHARE_MS;
-}
-
-/* 1: what went wrong with this source lets the next one be used. A denial never does.
- */
-static int secret_falls(const struct srt_engine *engine,
-                        const struct srt_secret *secret, size_t i)
-{
-    const struct srt_node *node = secret->source[i].node;
-    enum srt_class failure = node->failure.failure_class;
-    int late =
-        secret->begun_ms != SRT_NEVER &&
-        engine->now_ms - secret->begun_ms >= secret_share_ms(secret) * (int64_t)(i + 1);
-
-    if (secret->source[i].failed_policy || failure == SRT_CLASS_ABSENT)
-        return 1;
-    if (failure == SRT_CLASS_NOT_FOUND)
-        return secret->spec->config.fallback_on_not_found;
-    if (srt_class_event(failure) == SRT_EVENT_FINAL || failure == SRT_CLASS_PROTOCOL ||
-        node->candidate != NULL)
-        return 0;
-    return late;
-}
-
-/* The first source that may be used and can be: from the strongest down. */
-static void secret_consider(struct srt_engine *engine, struct srt_secret *secret)
-{
-    size_t n = secret->spec->config.sources;
-    struct secretrt_error error;
-
-    if (!secret->wanted || engine->closing)
-        return;
-    srt_error_clear(&error);
-    for (size_t i = 0; i < n && (secret->active < 0 || i < (size_t)secret->active);
-         i++) {
-        struct srt_source *source = &secret->source[i];
-
-        source->failed_policy =
-            source->node->plan.tier != 0
-                ? secret_policy(engine, secret, source->node->plan.tier, &error)
-                : 0;
-        if (!source->failed_policy && !source->wanted) {
-            source->wanted = 1;
-            srt_node_want(engine, source->node);
-        }
-        if (srt_node_live(engine, source->node) && !source->failed_policy) {
-            srt_secret_publish(engine, secret, source->node);
-            return;
-        }
-        if (!secret_falls(engine, secret, i))
-            break;
-    }
-    if (secret->active < 0 && secret->source[n - 1].failed_policy &&
-        error.status != 0 && secret_falls(engine, secret, 0))
-        srt_secret_settle(engine, secret, SRT_SETTLED_FAILED, &error);
-    if (secret->active < 0 && n > 1)
-        for (size_t i = 1; i < n; i++) {
-            int64_t at = secret->begun_ms + secret_share_ms(secret) * (int64_t)i;
-
-            if (at > engine->now_ms) {
-                srt_due_set(engine, &secret->due, at);
-                break;
-            }
-        }
+    srt_sources_consider(engine, secret);
 }
 
 void srt_secret_failed(struct srt_engine *engine, struct srt_secret *secret,
@@ -527,9 +399,8 @@ void srt_secret_failed(struct srt_engine *engine, struct srt_secret *secret,
 {
     const struct srt_failure *failure = &node->failure;
     int source = srt_secret_uses(secret, node);
-    int serving = secret->active >= 0 && secret->source[secret->active].node == node;
-    int final = srt_class_event(failure->failure_class) == SRT_EVENT_FINAL ||
-                failure->failure_class == SRT_CLASS_PROTOCOL;
+    int serving = srt_secret_is_on(secret, node);
+    int final = srt_class_final(failure->failure_class);
     int64_t end =
         node->current != NULL ? srt_lease_end(node->current, NULL) : engine->now_ms;
 
@@ -538,11 +409,11 @@ void srt_secret_failed(struct srt_engine *engine, struct srt_secret *secret,
     if (!node->degraded_told && (serving || secret->active < 0))
         srt_secret_notice(engine, secret, SECRETRT_EVENT_FAILED, failure->error.status,
                           serving ? end : engine->now_ms, failure->error.message);
-    secret_consider(engine, secret);
+    srt_sources_consider(engine, secret);
     if (secret->active >= 0 && !serving)
         return;
     if (secret->active < 0 && (size_t)source + 1 < secret->spec->config.sources &&
-        secret_falls(engine, secret, (size_t)source) &&
+        srt_sources_falls(engine, secret, (size_t)source) &&
         !secret->source[source + 1].failed_policy)
         return; /* the next one is on its way */
     srt_secret_settle(engine, secret, final ? SRT_SETTLED_FAILED : SRT_SETTLED_TRYING,
@@ -557,15 +428,16 @@ void srt_secret_want(struct srt_engine *engine, struct srt_secret *secret)
         return;
     secret->wanted = 1;
     secret->begun_ms = engine->now_ms;
-    secret_consider(engine, secret);
+    srt_sources_consider(engine, secret);
 }
 
 void srt_secret_refresh(struct srt_engine *engine, struct srt_secret *secret)
 {
+    int source = secret->active >= 0 ? secret->active : 0;
+
+    if (secret->wanted)
+        srt_machine_feed(engine, secret->source[source].node, SRT_EVENT_REPLACE);
     srt_secret_want(engine, secret);
-    if (secret->active >= 0)
-        srt_machine_feed(engine, secret->source[secret->active].node,
-                         SRT_EVENT_REPLACE);
 }
 
 void srt_secret_reject(struct srt_engine *engine, struct srt_secret *secret,
@@ -592,12 +464,27 @@ void srt_secret_reject(struct srt_engine *engine, struct srt_secret *secret,
     srt_node_reject(engine, node);
 }
 
+/* 1: a secret that shares the lease still counts on its overlap. */
+static int secret_is_held(const struct srt_lease *lease)
+{
+    struct srt_list *it, *tmp;
+    struct srt_secret *secret;
+
+    SRT_EACH_SECRET_OF(lease->node, secret, it, tmp)
+    for (size_t i = 0; i < SRT_PAST_MAX; i++)
+        if (secret->past[i].lease == lease && !secret->past[i].drained)
+            return 1;
+    return 0;
+}
+
 int srt_secret_drained(struct srt_engine *engine, struct srt_secret *secret,
                        uint64_t generation)
 {
-    for (size_t i = 0; i < sizeof(secret->past) / sizeof(secret->past[0]); i++)
+    for (size_t i = 0; i < SRT_PAST_MAX; i++)
         if (secret->past[i].lease != NULL && secret->past[i].generation == generation) {
-            srt_lease_drain_now(engine, secret->past[i].lease);
+            secret->past[i].drained = 1;
+            if (!secret_is_held(secret->past[i].lease))
+                srt_lease_drain_now(engine, secret->past[i].lease);
             return 0;
         }
     return SECRETRT_ERR_NOT_FOUND;

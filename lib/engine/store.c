@@ -1,5 +1,6 @@
-/* When a task may go: limit in flight, breaker with one probe, throttling, addresses.
- */
+/* The health of a store: how many tasks may be on their way, which goes first, and when
+ * none may: a breaker with one probe after failures in a row, a pause when throttled.
+ * Its addresses take turns as they fail. */
 #include "base/alloc.h"
 #include "engine/graph.h"
 #include <string.h>
@@ -10,6 +11,7 @@
 #define STORE_BREAKER_LIFE_MS 20000 /* back-off base 1 s */
 #define STORE_THROTTLE_MS 1000
 #define STORE_THROTTLE_CAP_MS 300000
+#define STORE_SLOW_MS 60000 /* after a throttle: half as many at once */
 
 static void store_fire(struct srt_engine *engine, struct srt_due *due)
 {
@@ -81,17 +83,49 @@ static int store_is_open(const struct srt_store *store)
     return store->failures >= STORE_BREAKER_FAILURES;
 }
 
+static unsigned store_limit(const struct srt_engine *engine,
+                            const struct srt_store *store)
+{
+    return engine->now_ms < store->slow_until_ms ? (store->limit + 1) / 2
+                                                 : store->limit;
+}
+
+/* 1: a value would be lost without it. */
+static int store_keeps(const struct srt_task *task)
+{
+    return task->node->current != NULL && task->op != SRT_OP_SHORTEN &&
+           task->op != SRT_OP_REVOKE;
+}
+
+/* A pause is cut short for a value that would end in it: half of what is left of it is
+ * waited for. */
+static int64_t store_opens_ms(const struct srt_store *store,
+                              const struct srt_task *first)
+{
+    int64_t left = first->place.at_ms - store->closed_ms;
+    int64_t until = store->closed_ms + left / 2;
+
+    return store_keeps(first) && until < store->closed_until_ms
+               ? until
+               : store->closed_until_ms;
+}
+
 /* Lets tasks go, the most urgent first, as many as may. */
 void srt_store_pump(struct srt_engine *engine, struct srt_store *store)
 {
     struct srt_timer *first;
 
     while ((first = srt_heap_first(&store->queue)) != NULL &&
-           store->in_flight < store->limit) {
+           store->in_flight < store_limit(engine, store)) {
         struct srt_task *task = SRT_CONTAINER(first, struct srt_task, place);
+        int64_t opens = store_opens_ms(store, task);
 
-        if (engine->now_ms < store->closed_until_ms) {
-            srt_due_set(engine, &store->due, store->closed_until_ms);
+        if (engine->now_ms < opens && !store_keeps(task) && first->at_ms < opens) {
+            srt_heap_set(&store->queue, first, opens); /* behind what can't wait */
+            continue;
+        }
+        if (engine->now_ms < opens) {
+            srt_due_set(engine, &store->due, opens);
             return;
         }
         if (store_is_open(store) && store->probing)
@@ -100,20 +134,30 @@ void srt_store_pump(struct srt_engine *engine, struct srt_store *store)
         srt_heap_set(&store->queue, &task->place, SRT_NEVER);
         store->in_flight++;
         task->sent = 1;
+        task->address = store->address;
         srt_task_start(engine, task);
     }
 }
 
-/* The breaker waits a back-off, but never so long that the most urgent lease ends. */
+static void store_close(struct srt_engine *engine, struct srt_store *store,
+                        int64_t wait_ms)
+{
+    store->closed_ms = engine->now_ms;
+    store->closed_until_ms = engine->now_ms + wait_ms;
+}
+
+/* The breaker waits a back-off, but never so long that the most urgent lease ends. What
+ * was on its way as it opened is no probe. */
 static void store_back_off(struct srt_engine *engine, struct srt_store *store)
 {
     struct srt_timer *first = srt_heap_first(&store->queue);
     int64_t left = first != NULL ? first->at_ms - engine->now_ms : -1;
 
-    store->closed_until_ms =
-        engine->now_ms + srt_backoff_ms(store->opened, STORE_BREAKER_LIFE_MS,
-                                        left > 0 ? left : -1,
-                                        srt_engine_chance(engine));
+    if (engine->now_ms < store->closed_until_ms)
+        return;
+    store_close(engine, store,
+                srt_backoff_ms(store->opened, STORE_BREAKER_LIFE_MS,
+                               left > 0 ? left : -1, srt_engine_chance(engine)));
     store->opened++;
 }
 
@@ -125,9 +169,9 @@ static void store_throttled(struct srt_engine *engine, struct srt_store *store,
     if (wait < 0)
         wait = STORE_THROTTLE_MS +
                (int64_t)(srt_engine_chance(engine) * (double)STORE_THROTTLE_MS);
-    if (wait > STORE_THROTTLE_CAP_MS)
-        wait = STORE_THROTTLE_CAP_MS;
-    store->closed_until_ms = engine->now_ms + wait;
+    store_close(engine, store,
+                wait < STORE_THROTTLE_CAP_MS ? wait : STORE_THROTTLE_CAP_MS);
+    store->slow_until_ms = engine->now_ms + STORE_SLOW_MS;
 }
 
 void srt_store_done(struct srt_engine *engine, struct srt_store *store,
@@ -145,7 +189,8 @@ void srt_store_done(struct srt_engine *engine, struct srt_store *store,
         return;
     if (failure == SRT_CLASS_UNAVAILABLE) {
         store->failures++;
-        store->address++;
+        if (task->address == store->address) /* others may have seen it fail, too */
+            store->address++;
         if (store_is_open(store))
             store_back_off(engine, store);
     } else if (failure == SRT_CLASS_THROTTLE) {

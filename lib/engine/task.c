@@ -10,7 +10,7 @@
 static void task_done(struct srt_transfer *transfer);
 
 /* The login in force, or the one that made the lease: renewing under a newer login
- * works, and the old one may be gone. */
+ * works, and the old one may be gone. What is no login is needed for fetching only. */
 static int task_credentials(struct srt_engine *engine, struct srt_task *task)
 {
     const struct srt_node *node = task->node;
@@ -20,6 +20,9 @@ static int task_credentials(struct srt_engine *engine, struct srt_task *task)
 
         if (owner == NULL || !srt_node_live(engine, node->need[i]))
             owner = task->lease != NULL ? task->lease->owner[i] : NULL;
+        if ((owner == NULL || owner->gone) && task->op != SRT_OP_FETCH &&
+            !node->need[i]->plan.login)
+            continue;
         if (owner == NULL || owner->gone)
             return SECRETRT_ERR_UNAVAILABLE;
         srt_lease_ref(owner);
@@ -222,7 +225,7 @@ static int task_redirected(struct srt_task *task)
         while (len > 0 && address[i][len - 1] == '/')
             len--;
         if (strncmp(location, address[i], len) == 0 && location[len] == '/') {
-            store->address = i;
+            store->address = task->address = i;
             task->hops++;
             return 1;
         }
@@ -240,6 +243,7 @@ static void task_done(struct srt_transfer *transfer)
     if (transfer->reply.sent && transfer->request.kind == SRT_REQUEST_HTTP)
         task->minted = task->op == SRT_OP_FETCH && task->node->plan.mints;
     if (task_redirected(task)) {
+        task->minted = 0;
         srt_exchange_wipe(&task->x);
         srt_task_start(engine, task);
         return;

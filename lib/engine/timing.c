@@ -5,7 +5,6 @@
 #define TIMING_SHORT_MS 15000 /* below: renewed at 40 to 50 % */
 #define TIMING_BACKOFF_CAP_MS 60000
 #define TIMING_BACKOFF_LEAST_MS 100
-#define TIMING_SLOW_BASE_MS 30000
 #define TIMING_SLOW_CAP_MS 300000
 #define TIMING_RENEW_HIGH 0.70
 #define TIMING_RENEW_FLOOR 0.34
@@ -90,13 +89,12 @@ int64_t srt_backoff_ms(unsigned attempt, int64_t life_ms, int64_t left_ms, doubl
                       TIMING_BACKOFF_LEAST_MS);
 }
 
-int64_t srt_slow_backoff_ms(unsigned attempt, double u)
+int64_t srt_slow_backoff_ms(unsigned attempt, int64_t least_ms, double u)
 {
     int64_t delay =
-        timing_min((int64_t)TIMING_SLOW_BASE_MS << (attempt < 8 ? attempt : 8),
-                   TIMING_SLOW_CAP_MS);
+        timing_min(least_ms << (attempt < 8 ? attempt : 8), TIMING_SLOW_CAP_MS / 3 * 2);
 
-    return delay / 2 + timing_part(delay / 2, u);
+    return delay + timing_part(delay / 2, u);
 }
 
 int64_t srt_acquire_gap_ms(int64_t life_ms)

@@ -32,8 +32,10 @@ int64_t srt_rotate_before_ms(int64_t lead_ms, double u);
 /* Before the next try. left_ms: until the present value ends, or negative without one.
  */
 int64_t srt_backoff_ms(unsigned attempt, int64_t life_ms, int64_t left_ms, double u);
-/* For what will not pass by itself: 30 s to 5 min. */
-int64_t srt_slow_backoff_ms(unsigned attempt, double u);
+/* For what will not pass by itself: from least_ms, doubling, to 5 min. */
+#define SRT_SLOW_LEAST_MS 30000
+#define SRT_LOGIN_LEAST_MS 5000
+int64_t srt_slow_backoff_ms(unsigned attempt, int64_t least_ms, double u);
 
 /* The acquisition budget of one node. */
 #define SRT_ACQUIRE_BURST 3

@@ -176,6 +176,7 @@ static enum srt_step vault_grant_kept(struct srt_exchange *x,
                                  refresh); /* the plan looked at it */
     if (rotation_ms > 0 && (refresh == NULL || rotation_ms < grant->refresh_ms))
         grant->refresh_ms = rotation_ms;
+    grant->rotates = rotation_ms > 0 && grant->refresh_ms == rotation_ms;
     if (!vault_grant_is_versioned(doc, data))
         return vault_grant_take(x, doc, data, rotation_ms > 0);
     if (srt_json_type(doc, srt_json_get(doc, data, "data")) == SRT_JSON_NULL) {

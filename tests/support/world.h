@@ -118,7 +118,7 @@ unsigned world_lines(const char *text, const char *needle); /* lines that hold n
 #define RENEWED_LOGIN(seconds)                                                         \
     "{\"request_id\":\"q4\",\"lease_id\":\"\",\"renewable\":false,\"lease_duration\":" \
     "0,"                                                                               \
-    "\"data\":null,\"auth\":{\"client_token\":\"t\",\"accessor\":\"acc\","             \
+    "\"data\":null,\"auth\":{\"client_token\":\"CANARY-t\",\"accessor\":\"acc\","             \
     "\"policies\":[],"                                                                 \
     "\"lease_duration\":" #seconds ",\"renewable\":true,\"token_type\":\"service\","   \
     "\"mfa_requirement\":null}}"

@@ -333,7 +333,7 @@ static void run_line(struct probe *p, char *line)
 
 int main(void)
 {
-    static struct probe probe = {.options = SECRETRT_OPTIONS_INIT, .loop_pause_ms = 20};
+    struct probe probe = {.options = SECRETRT_OPTIONS_INIT, .loop_pause_ms = 20};
     char *line = NULL;
     size_t room = 0;
     ssize_t len;

@@ -1,5 +1,6 @@
 #include "support/world.h"
 #include "base/alloc.h"
+#include "base/heap.h"
 #include "engine/provider.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,8 +35,13 @@ static int64_t world_wall_ms(void *self)
 
 static void world_random(void *self, void *out, size_t len)
 {
-    uint32_t bits = (uint32_t)(((struct world *)self)->chance * 4294967296.0);
+    struct world *w = self;
+    uint32_t bits = (uint32_t)(w->chance * 4294967296.0);
 
+    if (w->seed != 0) {
+        w->seed = w->seed * 6364136223846793005U + 1442695040888963407U;
+        bits = (uint32_t)(w->seed >> 32);
+    }
     for (size_t i = 0; i < len; i++)
         ((uint8_t *)out)[i] = ((const uint8_t *)&bits)[i % 4];
 }
@@ -52,6 +58,29 @@ static void world_line(char *text, const char *format, ...)
     va_end(args);
 }
 
+/* The answer to a request: the server's, or the first of the script that fits. */
+static void world_script(struct world *w, const char *key,
+                         const struct srt_request *request, struct world_reply *out)
+{
+    size_t i;
+
+    memset(out, 0, sizeof(*out));
+    out->outcome = SRT_OUTCOME_ANSWERED;
+    out->retry_after_ms = -1;
+    if (w->server != NULL && w->server(w, key, request, out))
+        return;
+    for (i = 0; i < w->replies && strcmp(w->reply[i].key, key) != 0; i++)
+        ;
+    if (i == w->replies)
+        fail_msg("no answer is scripted for %s at %lld ms\n%s", key,
+                 (long long)w->boot_ms, w->trace);
+    *out = w->reply[i];
+    if (w->reply[i].always)
+        return;
+    memmove(&w->reply[i], &w->reply[i + 1], (w->replies - i - 1) * sizeof(*w->reply));
+    w->replies--;
+}
+
 static void world_key(char *out, size_t cap, const struct srt_request *request)
 {
     if (request->kind == SRT_REQUEST_HTTP)
@@ -66,29 +95,21 @@ static int world_send(void *self, struct srt_transfer *transfer)
     struct world *w = self;
     struct world_sent *sent = calloc(1, sizeof(*sent)), **tail = &w->sent;
     char key[160];
-    size_t i;
 
     world_key(key, sizeof(key), &transfer->request);
-    world_line(w->trace, "%lld %s\n", (long long)w->boot_ms, key);
-    w->requests++;
     snprintf(w->last_secret_header, sizeof(w->last_secret_header), "%s",
              srt_secbuf_text(&transfer->request.secret_header));
+    world_line(w->trace, "%lld %s @%s %s\n", (long long)w->boot_ms, key,
+               srt_buf_text(&transfer->request.base), w->last_secret_header);
+    w->requests++;
     if (transfer->request.body.len > 0)
         snprintf(w->last_body, sizeof(w->last_body), "%s",
                  srt_secbuf_text(&transfer->request.body));
-    for (i = 0; i < w->replies && strcmp(w->reply[i].key, key) != 0; i++)
-        ;
-    if (i == w->replies)
-        fail_msg("no answer is scripted for %s at %lld ms\n%s", key,
-                 (long long)w->boot_ms, w->trace);
+    world_script(w, key, &transfer->request, &sent->reply);
     sent->transfer = transfer;
-    sent->reply = w->reply[i];
-    sent->due_ms = w->boot_ms + w->reply[i].delay_ms;
-    if (!w->reply[i].always) {
-        memmove(&w->reply[i], &w->reply[i + 1],
-                (w->replies - i - 1) * sizeof(*w->reply));
-        w->replies--;
-    }
+    sent->due_ms = w->boot_ms + sent->reply.delay_ms;
+    if (transfer->request.kind == SRT_REQUEST_HTTP && ++w->flying > w->flying_most)
+        w->flying_most = w->flying;
     while (*tail != NULL)
         tail = &(*tail)->next;
     *tail = sent;
@@ -103,6 +124,7 @@ static void world_unlink(struct world *w, struct world_sent *sent)
     while (*at != sent)
         at = &(*at)->next;
     *at = sent->next;
+    w->flying -= sent->transfer->request.kind == SRT_REQUEST_HTTP;
 }
 
 static void world_abort(void *self, struct srt_transfer *transfer)
@@ -137,6 +159,8 @@ static int world_deliver(struct world *w)
     reply->file_mode = 0100600;
     srt_text_copy(reply->content_type, sizeof(reply->content_type), "application/json");
     srt_secbuf_text_add(&reply->body, sent->reply.body);
+    if (reply->body.status != 0 || reply->location.status != 0)
+        reply->outcome = SRT_OUTCOME_NOMEM;
     transfer->io = NULL;
     free(sent);
     transfer->done(transfer);
@@ -165,9 +189,14 @@ static void world_notice(void *self, struct srt_secret *secret,
                                         "expiring", "expired", "failed", "drained",
                                         "tier",     "warning"};
 
-    world_line(w->events, "%lld %s %s %llu\n", (long long)w->boot_ms,
-               srt_secret_spec(secret)->name, kinds[notice->kind],
-               (unsigned long long)notice->generation);
+    world_line(w->events, "%lld %s %s %llu old=%llu status=%d left=%lld tier=%d\n",
+               (long long)w->boot_ms, srt_secret_spec(secret)->name,
+               kinds[notice->kind], (unsigned long long)notice->generation,
+               (unsigned long long)notice->old_generation, (int)notice->status,
+               notice->until_ms == SRT_NEVER
+                   ? -1LL
+                   : (long long)(notice->until_ms - w->boot_ms),
+               (int)notice->tier);
 }
 
 static int world_record(void *self, const struct srt_record *record,
@@ -178,6 +207,8 @@ static int world_record(void *self, const struct srt_record *record,
     world_line(w->records, "%s %s %s %llu %llu\n", record->event, record->outcome,
                record->name, (unsigned long long)record->generation,
                (unsigned long long)record->count);
+    if (record->reason != NULL)
+        world_line(w->reasons, "%s %s\n", record->event, record->reason);
     if (ticket == NULL || !w->record_later)
         return ticket == NULL ? 0 : w->record_status;
     assert_true(w->tickets < 64);
@@ -192,8 +223,9 @@ static int world_verify(void *self, struct srt_secret *secret,
 
     (void)secret;
     (void)candidate;
+    w->verifications++;
     if (!w->verify_later)
-        return 0;
+        return w->verify_status;
     w->ticket[w->tickets++] = ticket;
     return SRT_TICKET_LATER;
 }
@@ -227,6 +259,7 @@ struct world *world_new(const char *config)
     w->boot_ms = 1000000;
     w->wall_ms = 1790000000000;
     w->reply = calloc(256, sizeof(*w->reply));
+    w->secret = calloc(WORLD_SECRETS, sizeof(*w->secret));
     w->env = (struct srt_env){w,          world_boot_ms, world_wall_ms, world_random,
                               world_send, world_abort};
     w->listener = (struct srt_listener){
@@ -247,6 +280,7 @@ void world_free(struct world *w)
         ;
     srt_config_free(w->config);
     free(w->reply);
+    free(w->secret);
     free(w);
 }
 
@@ -354,6 +388,13 @@ uint64_t generation(struct world_secret *s)
     return atomic_load(&s->cell.generation);
 }
 
+void close_secret(struct world *w, struct world_secret *s)
+{
+    srt_secret_close(w->engine, s->secret);
+    s->secret = NULL;
+    world_turn(w);
+}
+
 static int64_t world_settle_now(struct world *w)
 {
     int64_t next;
@@ -397,4 +438,62 @@ void world_answer(struct world *w, int status)
     for (size_t i = 0; i < n; i++)
         srt_engine_answered(w->engine, w->ticket[i], status);
     world_turn(w);
+}
+
+int64_t world_next_ms(struct world *w)
+{
+    return world_settle_now(w);
+}
+
+unsigned world_close(struct world *w, int64_t within_ms)
+{
+    int64_t until = w->boot_ms + within_ms;
+    unsigned unreturned = 0;
+
+    srt_engine_close(w->engine);
+    world_turn(w);
+    while (!srt_engine_closed(w->engine, &unreturned)) {
+        int64_t next = world_settle_now(w);
+
+        if (next > until)
+            fail_msg("not closed within %lld ms\n%s", (long long)within_ms, w->trace);
+        clock_advance_ms(w, next - w->boot_ms);
+    }
+    return unreturned;
+}
+
+int64_t net_time(const struct world *w, const char *key, unsigned nth)
+{
+    const char *line = w->trace;
+
+    while (*line != '\0') {
+        const char *end = strchr(line, '\n');
+        const char *hit = strstr(line, key);
+
+        if (hit != NULL && hit < end && --nth == 0)
+            return strtoll(line, NULL, 10);
+        line = end + 1;
+    }
+    return -1;
+}
+
+struct world_look {
+    const char *name;
+    const char *state;
+};
+
+static void world_look_at(const struct srt_status *status, void *data)
+{
+    struct world_look *look = data;
+
+    if (strcmp(status->name, look->name) == 0)
+        look->state = status->state;
+}
+
+const char *world_state(struct world *w, const struct world_secret *s)
+{
+    struct world_look look = {s->spec->name, ""};
+
+    srt_engine_survey(w->engine, world_look_at, &look);
+    return look.state;
 }

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#define WORLD_SECRETS 8
+#define WORLD_SECRETS 10240
 #define WORLD_TEXT 65536
 
 struct world_reply {
@@ -24,6 +24,11 @@ struct world_reply {
     char location[128];
     int always; /* 1: never used up */
 };
+
+/* Answers a request in place of the script: 1: out is filled. */
+struct world;
+typedef int world_server_fn(struct world *w, const char *key,
+                            const struct srt_request *request, struct world_reply *out);
 
 struct world_secret {
     struct world *world;
@@ -43,22 +48,31 @@ struct world {
     int64_t boot_ms;
     int64_t wall_ms;
     double chance; /* what random numbers in [0, 1) are */
+    uint64_t seed; /* not 0: they vary, from here */
+    world_server_fn *server;
+    void *data;           /* the server's */
+    unsigned flying;      /* HTTP requests that are not answered yet */
+    unsigned flying_most; /* at once, so far */
     struct world_reply *reply;
     size_t replies;
     struct world_sent *sent;  /* in flight */
     unsigned requests;        /* sent so far */
-    char trace[WORLD_TEXT];   /* one line per request: "ms METHOD /path" */
-    char events[WORLD_TEXT];  /* one line per notice: "ms name kind generation" */
+    char trace[WORLD_TEXT];   /* one line per request: "ms METHOD /path @base token" */
+    char events[WORLD_TEXT];  /* one line per notice: "ms name kind generation
+                                 old=generation status=n left=ms tier=n" */
     char records[WORLD_TEXT]; /* one line per record: "event outcome name generation
                                  count" */
     char logs[WORLD_TEXT];
+    char reasons[WORLD_TEXT]; /* one line per record that has one: "event reason" */
     char last_secret_header[256];
     char last_body[1024];
-    struct world_secret secret[WORLD_SECRETS];
+    struct world_secret *secret;
     size_t secrets;
     int record_status; /* what gated records are answered with */
     int record_later;  /* 1: answered by world_answer */
+    int verify_status;
     int verify_later;
+    unsigned verifications; /* asked for so far */
     struct srt_ticket *ticket[64];
     size_t tickets;
     const char *const *environ; /* pairs, for conventions */
@@ -93,7 +107,16 @@ const char *field(struct world_secret *s, const char *name);
 uint64_t generation(struct world_secret *s);
 void clock_advance_ms(struct world *w, int64_t ms);
 void world_turn(struct world *w); /* what is due now, and the answers to it */
-void world_answer(struct world *w, int status);             /* all tickets that wait */
+void world_answer(struct world *w, int status); /* all tickets that wait */
+void close_secret(struct world *w, struct world_secret *s);
+/* Closes the engine and runs until it is closed; what could not be returned. */
+unsigned world_close(struct world *w, int64_t within_ms);
+/* When the engine wants its next turn; INT64_MAX: never. */
+int64_t world_next_ms(struct world *w);
+/* The nth request with this key, from 1: when it was sent; -1: there was none. */
+int64_t net_time(const struct world *w, const char *key, unsigned nth);
+/* The state of the node behind a secret, as a survey tells it. */
+const char *world_state(struct world *w, const struct world_secret *s);
 unsigned world_lines(const char *text, const char *needle); /* lines that hold needle */
 
 /* Scripted bodies. */
@@ -118,7 +141,7 @@ unsigned world_lines(const char *text, const char *needle); /* lines that hold n
 #define RENEWED_LOGIN(seconds)                                                         \
     "{\"request_id\":\"q4\",\"lease_id\":\"\",\"renewable\":false,\"lease_duration\":" \
     "0,"                                                                               \
-    "\"data\":null,\"auth\":{\"client_token\":\"CANARY-t\",\"accessor\":\"acc\","             \
+    "\"data\":null,\"auth\":{\"client_token\":\"CANARY-t\",\"accessor\":\"acc\","      \
     "\"policies\":[],"                                                                 \
     "\"lease_duration\":" #seconds ",\"renewable\":true,\"token_type\":\"service\","   \
     "\"mfa_requirement\":null}}"

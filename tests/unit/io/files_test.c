@@ -2,7 +2,7 @@
 #include "io/files.h"
 #include "mem/arena.h"
 #include "rig.h"
-#include "server.h"
+#include "support/server.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/fsuid.h>

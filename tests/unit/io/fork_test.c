@@ -3,7 +3,7 @@
 #include "io/files.h"
 #include "mem/arena.h"
 #include "rig.h"
-#include "server.h"
+#include "support/server.h"
 #include <dirent.h>
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,7 +1,7 @@
 /* HTTP through the real loop against a real server on the loopback. */
 #include "mem/arena.h"
 #include "rig.h"
-#include "server.h"
+#include "support/server.h"
 
 #define LARGE_LEN 200000
 

@@ -2,7 +2,7 @@
 #include "base/alloc.h"
 #include "mem/arena.h"
 #include "rig.h"
-#include "server.h"
+#include "support/server.h"
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/resource.h>

@@ -2,7 +2,7 @@
  * that libcurl has loaded; certificates are made by openssl(1): skipped without the
  * two. */
 #include "rig.h"
-#include "server.h"
+#include "support/server.h"
 #include <dlfcn.h>
 #include <signal.h>
 #include <sys/wait.h>

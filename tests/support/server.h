@@ -1,7 +1,7 @@
 /* A small HTTP/1.1 server on a loopback port of its own: a thread per connection, a
  * handler per request. */
-#ifndef SRT_TESTS_IO_SERVER_H
-#define SRT_TESTS_IO_SERVER_H
+#ifndef TESTS_SUPPORT_SERVER_H
+#define TESTS_SUPPORT_SERVER_H
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SERVER_CONNECTIONS_MAX 64
+#define SERVER_CONNECTIONS_MAX 1024
 
 struct server_request {
     char head[16384]; /* request line and headers */

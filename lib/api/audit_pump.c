@@ -12,6 +12,7 @@
 #include "observe/audit.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,7 +33,8 @@ struct srt_pump {
     int hooked_late; /* told once */
     int orphaned;    /* a hook that never returns holds it: it outlives its client */
     char *service;
-    uint64_t lost; /* the writer's */
+    uint64_t lost;            /* the writer's */
+    _Atomic uint64_t dropped; /* never reached the writer: out of memory */
     secretrt_audit_fn *hook;
     void *hook_data;
     struct srt_lock lock;
@@ -159,7 +161,7 @@ int srt_pump_new(struct srt_pump **out, struct secretrt_client *client,
          srt_worker_new(&pump->hooker, "secretrt-hook") != 0))
         rc = srt_nomem(err);
     if (rc != 0) {
-        srt_pump_free(pump, 0);
+        srt_pump_free(pump);
         return rc;
     }
     *out = pump;
@@ -251,18 +253,25 @@ static void pump_write(struct srt_job *job)
 {
     struct pump_job *mine = SRT_CONTAINER(job, struct pump_job, job);
     struct srt_pump *pump = mine->pump;
-    int failed = pump_put_gap(pump, mine->entry);
+    struct srt_worker *hooker;
+    int failed;
 
+    pump->lost += atomic_exchange_explicit(&pump->dropped, 0, memory_order_relaxed);
+    failed = pump_put_gap(pump, mine->entry);
     if (failed == 0)
         failed = pump_put(pump, mine->entry);
     if (failed != 0 && pump->lost++ == 0)
         srt_event_warning(pump->client, SECRETRT_ERR_AUDIT,
                           "audit records can't be written");
+    srt_lock_take(&pump->lock);
     if (failed != 0 && pump->required)
         mine->status = SECRETRT_ERR_AUDIT;
     mine->written = 1;
+    hooker = pump->hooker;
+    srt_lock_give(&pump->lock);
     mine->job.run = pump_hook;
-    if (pump->hook == NULL || srt_worker_post(pump->hooker, &mine->job) != 0)
+    if (pump->hook == NULL || hooker == NULL ||
+        srt_worker_post(hooker, &mine->job) != 0)
         pump_done(mine);
 }
 
@@ -307,6 +316,7 @@ static int pump_post(struct pump_job **out, struct srt_pump *pump,
 failed:
     if (job != NULL)
         pump_job_free(job);
+    atomic_fetch_add_explicit(&pump->dropped, 1, memory_order_relaxed);
     return pump->required ? SECRETRT_ERR_AUDIT : 0;
 }
 
@@ -414,7 +424,7 @@ static void pump_log_run(struct srt_job *job)
 
 void srt_pump_log(struct srt_pump *pump, int level, const char *message)
 {
-    struct pump_line *line = srt_alloc(sizeof(*line));
+    struct pump_line *line = pump->hooker != NULL ? srt_alloc(sizeof(*line)) : NULL;
 
     if (line == NULL)
         return;
@@ -438,26 +448,36 @@ static void pump_drop(struct srt_job *job)
         srt_free(line->text);
         srt_free(line);
     } else {
-        pump_job_free(SRT_CONTAINER(job, struct pump_job, job));
+        struct pump_job *mine = SRT_CONTAINER(job, struct pump_job, job);
+
+        srt_lock_take(&mine->pump->lock);
+        srt_list_remove(&mine->wait);
+        srt_lock_give(&mine->pump->lock);
+        pump_job_free(mine);
     }
 }
 
 static void pump_end(struct srt_pump *pump, struct srt_worker **worker,
-                     int64_t timeout_ms)
+                     int64_t until_ms)
 {
-    if (*worker != NULL && srt_worker_end(*worker, timeout_ms, pump_drop) != 0) {
-        srt_lock_take(&pump->lock);
-        pump->orphaned = 1;
-        srt_lock_give(&pump->lock);
-    }
+    struct srt_worker *ended = *worker;
+    int64_t left_ms = until_ms - srt_mono_ms();
+    int stuck;
+
+    if (ended == NULL)
+        return;
+    stuck = srt_worker_end(ended, left_ms > 0 ? left_ms : 0, pump_drop) != 0;
+    srt_lock_take(&pump->lock);
     *worker = NULL;
+    pump->orphaned |= stuck;
+    srt_lock_give(&pump->lock);
 }
 
 /* The loop has stopped: the sinks get what is queued, whoever waits is answered. */
-int srt_pump_flush(struct srt_pump *pump, int64_t timeout_ms)
+int srt_pump_flush(struct srt_pump *pump, int64_t until_ms)
 {
-    pump_end(pump, &pump->writer, timeout_ms);
-    pump_end(pump, &pump->hooker, timeout_ms);
+    pump_end(pump, &pump->writer, until_ms);
+    pump_end(pump, &pump->hooker, until_ms);
     srt_lock_take(&pump->lock);
     while (pump->client->engine != NULL && !srt_list_empty(&pump->waiting)) {
         struct pump_job *job = SRT_CONTAINER(pump->waiting.next, struct pump_job, wait);
@@ -473,12 +493,11 @@ int srt_pump_flush(struct srt_pump *pump, int64_t timeout_ms)
     return pump->orphaned ? SECRETRT_ERR_TIMEOUT : 0;
 }
 
-void srt_pump_free(struct srt_pump *pump, int64_t timeout_ms)
+void srt_pump_free(struct srt_pump *pump)
 {
     if (pump == NULL)
         return;
-    pump_end(pump, &pump->writer, timeout_ms);
-    pump_end(pump, &pump->hooker, timeout_ms);
+    (void)srt_pump_flush(pump, 0);
     if (pump->orphaned)
         return;
     srt_append_free(pump->file);
@@ -514,6 +533,7 @@ int srt_pump_afresh(struct srt_pump *pump)
     srt_audit_free(pump->audit);
     pump->audit = NULL;
     pump->lost = 0;
+    atomic_store_explicit(&pump->dropped, 0, memory_order_relaxed);
     if (pump_audit(pump) != 0 || srt_worker_new(&pump->writer, "secretrt-audit") != 0 ||
         srt_worker_new(&pump->hooker, "secretrt-hook") != 0)
         return SECRETRT_ERR_NOMEM;

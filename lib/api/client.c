@@ -16,6 +16,8 @@
 #define CLIENT_FETCH_TIMEOUT_MS 10000
 #define CLIENT_CLOSE_TIMEOUT_MS 2000
 #define CLIENT_CONFIG_MAX (1024 * 1024)
+/* For records and callbacks, when giving back has used up the time. */
+#define CLIENT_GRACE_MS 250
 
 #define SRT_PROVIDER(name) extern const struct srt_provider srt_provider_##name;
 #include "api/providers.def"
@@ -69,7 +71,9 @@ static int client_configure(struct secretrt_client *client,
     srt_buf_init(&text, CLIENT_CONFIG_MAX);
     if (file == NULL && options->config == NULL)
         file = getenv("SECRETRT_CONFIG");
-    if (file != NULL && file[0] != '\0')
+    if (file != NULL && file[0] == '\0' && options->config_file == NULL)
+        file = NULL;
+    if (file != NULL)
         rc = srt_read_file(&text, file, err);
     else if (options->config != NULL)
         srt_buf_text_add(&text, options->config);
@@ -177,6 +181,8 @@ static void client_init(struct secretrt_client *client,
     srt_listen_init(client);
 }
 
+static void client_finish(struct secretrt_client *client, int64_t until_ms);
+
 static void client_record(struct secretrt_client *client, const char *event, int status)
 {
     const struct srt_env *env = srt_loop_env(client->loop);
@@ -222,8 +228,7 @@ int secretrt_open(struct secretrt_client **out, const struct secretrt_options *o
     if (rc == 0)
         rc = srt_fork_enlist(client);
     if (rc != 0) {
-        client->state = SRT_CLIENT_CLOSED;
-        srt_client_finish(client);
+        client_finish(client, srt_mono_ms() + CLIENT_GRACE_MS);
         return rc;
     }
     client_record(client, "client.open", 0);
@@ -237,9 +242,21 @@ void srt_client_log(struct secretrt_client *client, int level, const char *messa
         srt_pump_log(client->pump, level, message);
 }
 
+void srt_client_leave(struct secretrt_client *client)
+{
+    client->callers--;
+    if (client->callers == 0 && client->state != SRT_CLIENT_OPEN)
+        srt_cond_signal_all(&client->changed); /* close waits for it */
+}
+
+/* In a forked child nothing is opened before somebody asks for it. */
 void srt_client_ask(struct secretrt_client *client, struct srt_managed *managed,
                     unsigned ask)
 {
+    if (!managed->opened && ask != SRT_ASK_CLOSE) {
+        managed->opened = 1;
+        ask |= SRT_ASK_OPEN;
+    }
     if (managed->asks == 0)
         srt_list_append(&client->dirty, &managed->dirty);
     managed->asks |= ask;
@@ -303,40 +320,68 @@ static void client_let_managed_go(struct secretrt_client *client)
     }
 }
 
-/* 1: a callback that never returns still holds the client. */
-static int client_end_workers(struct secretrt_client *client)
+static int client_end_worker(struct srt_worker **worker, int64_t until_ms)
 {
-    int stuck = 0;
+    int64_t left_ms = until_ms - srt_mono_ms();
+    int rc = 0;
 
-    if (client->dispatcher != NULL)
-        stuck |= srt_worker_end(client->dispatcher, client->close_timeout_ms, NULL);
-    if (client->verifier != NULL)
-        stuck |= srt_worker_end(client->verifier, 0, NULL);
-    client->dispatcher = client->verifier = NULL;
-    return stuck != 0;
+    if (*worker != NULL)
+        rc = srt_worker_end(*worker, left_ms > 0 ? left_ms : 0, NULL);
+    if (rc == 0)
+        *worker = NULL;
+    return rc;
 }
 
-/* Everything is given back, or was never begun. */
-void srt_client_finish(struct secretrt_client *client)
+/* No callback begins any more; those that run, and calls on their way out, are waited
+ * for. 1: one of them does not end and still holds the client. */
+static int client_quiesce(struct secretrt_client *client, int64_t until_ms)
 {
     int stuck;
 
+    srt_lock_take(&client->lock);
+    client->state = SRT_CLIENT_CLOSED;
+    client->ending = 1;
+    srt_cond_signal_all(&client->changed);
+    while (!srt_list_empty(&client->callbacks))
+        srt_list_remove(client->callbacks.next);
+    while (client->callers > 0 &&
+           srt_cond_wait_until(&client->changed, &client->lock, until_ms))
+        ;
+    stuck = client->callers > 0;
+    srt_lock_give(&client->lock);
+    stuck |= client_end_worker(&client->dispatcher, until_ms) != 0;
+    stuck |= client_end_worker(&client->verifier, until_ms) != 0;
+    if (client->pump != NULL)
+        stuck |= srt_pump_flush(client->pump, until_ms) != 0;
+    return stuck;
+}
+
+/* Leases and login are given back; what a callback still holds is left behind. */
+static void client_abandon(struct secretrt_client *client)
+{
+    srt_lock_take(&client->lock);
+    client->abandoned = 1;
+    srt_cond_signal_all(&client->changed);
+    srt_lock_give(&client->lock);
+}
+
+/* Everything is given back, or was never begun. */
+static void client_finish(struct secretrt_client *client, int64_t until_ms)
+{
     srt_fork_delist(client);
     if (client->loop != NULL)
         srt_loop_stop(client->loop);
-    stuck = client_end_workers(client);
-    if (client->pump != NULL &&
-        srt_pump_flush(client->pump, client->close_timeout_ms) != 0)
-        stuck = 1;
-    if (stuck)
-        return; /* a callback still holds its memory; leases and login are given back */
+    if (client_quiesce(client, until_ms)) {
+        client_abandon(client);
+        return;
+    }
     if (client->loop != NULL)
         srt_loop_run_posted(client->loop);
-    srt_listen_verdicts_drop(client);
+    srt_listen_answers_drop(client);
     srt_engine_free(client->engine);
     if (client->loop != NULL)
         srt_loop_free(client->loop);
-    srt_pump_free(client->pump, 0);
+    srt_pump_free(client->pump);
     client_let_managed_go(client);
     srt_fd_close(&client->event_fd);
     srt_config_free(client->config);
@@ -346,23 +391,40 @@ void srt_client_finish(struct secretrt_client *client)
     srt_free(client);
 }
 
-void srt_client_close_now(struct secretrt_client *client)
+static void client_close_now(struct secretrt_client *client)
 {
+    int64_t until_ms = srt_mono_ms() + client->close_timeout_ms;
     int rc = client_shut(client, client->close_timeout_ms, NULL);
+    int64_t grace_ms = srt_mono_ms() + CLIENT_GRACE_MS;
 
     client_record(client, "client.close", rc);
-    srt_client_finish(client);
+    client_finish(client, until_ms > grace_ms ? until_ms : grace_ms);
+}
+
+void srt_client_close_if_asked(struct secretrt_client *client)
+{
+    int asked;
+
+    srt_lock_take(&client->lock);
+    asked = client->close_in_callback;
+    client->close_in_callback = 0;
+    srt_lock_give(&client->lock);
+    if (asked)
+        client_close_now(client);
 }
 
 void secretrt_close(struct secretrt_client *client)
 {
-    if (client == NULL)
-        return;
-    if (client->stamp != srt_fork_stamp() && srt_client_ready(client, NULL) != 0)
+    int in_callback;
+
+    if (client == NULL || srt_client_ready(client, NULL) != 0)
         return; /* a child without memory for its own thread: nothing to give back */
-    if (client->dispatcher != NULL && srt_worker_is_self(client->dispatcher)) {
-        client->close_in_callback = 1;
-        return;
-    }
-    srt_client_close_now(client);
+    srt_lock_take(&client->lock);
+    in_callback =
+        (client->dispatcher != NULL && srt_worker_is_self(client->dispatcher)) ||
+        (client->verifier != NULL && srt_worker_is_self(client->verifier));
+    client->close_in_callback |= in_callback;
+    srt_lock_give(&client->lock);
+    if (!in_callback)
+        client_close_now(client);
 }

@@ -1,6 +1,7 @@
 /* The client's insides: what the public functions share. Two threads meet here: callers
  * ask (bits in a managed secret, under `lock`), the renewal thread does (its turn).
- * Order of locks: the process's list of clients, then a loop's turn, then `lock`. */
+ * Order of locks: the process's list of clients (fork.c), a loop's turn, `lock`, then
+ * those of the pump and of workers, inside which nothing of this room is taken. */
 #ifndef SRT_API_CLIENT_H
 #define SRT_API_CLIENT_H
 
@@ -23,7 +24,7 @@ struct srt_pending {
     struct srt_notice notice;
     uint32_t merged;
     char message[SRT_EVENT_MESSAGE_LEN];
-    char handed[SRT_EVENT_MESSAGE_LEN]; /* what the consumer is looking at */
+    char handed[SRT_EVENT_MESSAGE_LEN]; /* what the consumer looks at: see event.h */
 };
 
 /* Who an event is for: a handle, a secret that is read by name, the client itself. */
@@ -49,6 +50,8 @@ enum srt_ask {
 #define SRT_DRAINED_MAX 4
 #define SRT_RECENT_MAX                                                                 \
     3 /* generations that redaction knows: the live one and two before */
+#define SRT_RECENT_MAX                                                                 \
+    3 /* generations that redaction knows: the live one and two before */
 
 struct srt_managed {
     struct srt_list link;  /* client->managed */
@@ -60,22 +63,33 @@ struct srt_managed {
     struct srt_list handles;   /* struct secretrt_secret */
     struct srt_target target;  /* when it is read by name */
     int by_name;               /* 1: managed until the client closes */
-    unsigned asks;             /* enum srt_ask */
+    int opened;                /* the renewal thread has been told of it */
+    unsigned callers; /* calls and verifications that look at it: not freed before */
+    unsigned asks;    /* enum srt_ask */
     uint64_t reject_generation;
     int reject_status;
     uint64_t drained[SRT_DRAINED_MAX];
     unsigned n_drained;
     /* what the renewal thread said last */
-    uint64_t settles; /* counts them */
-    enum srt_settled settled;
+    uint64_t settled_at;           /* client->settles then */
+    uint64_t unchanged_at;         /* the last time that it said: unchanged */
     struct secretrt_error failure; /* status 0: none since the last publication */
     int failure_final;
-    int expired;                               /* it was live once, and ended */
-    uint64_t acknowledged;                     /* the newest generation that was read */
+    int expired; /* it was live once, and ended */
+    int pending; /* a call that did not wait is owed an event, also for "unchanged" */
     struct srt_bundle *recent[SRT_RECENT_MAX]; /* for redaction; the latest first */
+    struct srt_answer *answer; /* its candidate waits for secretrt_secret_verdict */
+};
+
+/* A candidate on its way to a verdict, and the verdict on its way to the engine: one
+ * block, so that no ticket is lost to want of memory. */
+struct srt_answer {
+    struct srt_job job;
+    struct srt_managed *managed;
+    struct secretrt_client *client;
+    struct srt_ticket *ticket;
     struct secretrt_value *candidate;
-    struct srt_ticket
-        *ticket; /* the candidate's, waiting for secretrt_secret_verdict */
+    int status;
 };
 
 struct secretrt_secret {
@@ -83,7 +97,7 @@ struct secretrt_secret {
     struct srt_managed *managed;
     struct srt_target target;
     secretrt_verify_fn *verify;
-    int closed; /* closed in its own callback: freed after it */
+    int closed; /* closed in its own callback or verification: freed after it */
 };
 
 /* ---- the client ---- */
@@ -99,6 +113,7 @@ struct secretrt_client {
     enum srt_client_state state;
     uint32_t stamp;   /* srt_fork_stamp() of the process that runs its thread */
     unsigned callers; /* inside a call that waits */
+    uint64_t settles; /* counts what the renewal thread said of its secrets */
     struct srt_config *config;
     struct srt_listener listener;
     struct srt_loop *loop;
@@ -120,22 +135,27 @@ struct secretrt_client {
     struct srt_worker *dispatcher;
     struct srt_worker *verifier;
     struct srt_job dispatch;
-    int dispatching;                 /* the job is posted */
-    struct secretrt_secret *running; /* whose callback runs */
+    int dispatching;                   /* the job is posted */
+    struct secretrt_secret *running;   /* whose callback runs */
+    struct secretrt_secret *verifying; /* whose verify function runs */
     int close_in_callback;
+    int ending;    /* no callback begins any more */
+    int abandoned; /* closed, but a callback did not end: its memory stays */
+    int held;      /* by fork_prepare: its thread is ours */
 };
 
 /* client.c */
 int srt_client_ready(struct secretrt_client *client,
                      struct secretrt_error *err); /* begins afresh in a forked child */
 void srt_client_ask(struct secretrt_client *client, struct srt_managed *managed,
-                    unsigned ask); /* lock held */
+                    unsigned ask);                     /* lock held */
+void srt_client_leave(struct secretrt_client *client); /* a caller less; lock held */
 void srt_client_log(struct secretrt_client *client, int level, const char *message);
-void srt_client_finish(struct secretrt_client *client); /* the rest of close */
-void srt_client_close_now(struct secretrt_client *client);
 int srt_client_start(struct secretrt_client *client, struct secretrt_error *err);
+/* After a callback, lock not held: closes the client if that is what it asked for. */
+void srt_client_close_if_asked(struct secretrt_client *client);
 
-/* managed.c */
+/* managed.c; lock held but for turn */
 int srt_managed_get(struct srt_managed **out, struct secretrt_client *client,
                     const char *name, const struct secretrt_secret_options *options,
                     struct secretrt_error *err);
@@ -143,29 +163,32 @@ void srt_managed_turn(
     struct secretrt_client *client); /* the renewal thread: what was asked */
 void srt_managed_free(struct srt_managed *managed);
 void srt_managed_forget_recent(struct srt_managed *managed);
-void srt_managed_let_go(struct secretrt_client *client,
-                        struct secretrt_secret *handle); /* lock held */
+void srt_managed_let_go(struct secretrt_client *client, struct secretrt_secret *handle);
+void srt_managed_enter(struct srt_managed *managed);
+void srt_managed_leave(struct srt_managed *managed);
+int srt_managed_is_closed(const struct srt_managed *managed); /* no holder is left */
 
 /* wait.c */
+struct srt_wait {
+    struct secretrt_call *call; /* NULL: the client's defaults */
+    int64_t until_ms;
+    uint64_t since; /* CALL_FRESH: client->settles when the store was asked */
+    int asked;      /* it was: `since` holds */
+};
 int srt_wait_value(struct secretrt_value **out, struct srt_managed *managed,
-                   struct secretrt_call *call, int64_t until_ms,
-                   struct secretrt_error *err);
+                   struct srt_wait *wait, struct secretrt_error *err);
 int srt_wait_reject(struct secretrt_value **out, struct srt_managed *managed,
-                    uint64_t generation, struct secretrt_call *call,
-                    struct secretrt_error *err);
+                    const struct secretrt_value *refused, int http_status,
+                    struct secretrt_call *call, struct secretrt_error *err);
 int srt_call_check(const struct secretrt_call *call, struct secretrt_error *err);
-struct secretrt_value *srt_managed_live(struct srt_managed *managed,
-                                        uint64_t count); /* a reference, or NULL */
+unsigned srt_call_ask(const struct secretrt_call *call); /* enum srt_ask */
 int64_t srt_call_deadline_ms(const struct secretrt_client *client,
                              const struct secretrt_call *call);
-int srt_call_waits(const struct secretrt_client *client,
-                   const struct secretrt_call *call);
 
 /* listen.c: what the engine says */
 void srt_listen_init(struct secretrt_client *client);
-void srt_listen_verdicts_drop(struct secretrt_client *client);
-void srt_listen_answer(struct secretrt_client *client, struct srt_ticket *ticket,
-                       int status);
+void srt_listen_answers_drop(struct secretrt_client *client);
+void srt_answer_free(struct srt_answer *answer);
 
 /* events.c */
 void srt_target_init(struct srt_target *target, const char *name);
@@ -191,8 +214,8 @@ void srt_pump_hash(const struct srt_pump *pump, char *out, size_t cap,
                    const char *lease_id);
 void srt_pump_log(struct srt_pump *pump, int level, const char *message);
 int srt_pump_flush(struct srt_pump *pump,
-                   int64_t timeout_ms); /* ERR_TIMEOUT: a hook is stuck */
-void srt_pump_free(struct srt_pump *pump, int64_t timeout_ms);
+                   int64_t until_ms); /* ERR_TIMEOUT: a sink or hook is stuck */
+void srt_pump_free(struct srt_pump *pump);
 void srt_pump_hold(struct srt_pump *pump);
 void srt_pump_release(struct srt_pump *pump);
 int srt_pump_afresh(struct srt_pump *pump); /* in a forked child */

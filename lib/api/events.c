@@ -32,7 +32,7 @@ static void events_dispatch(struct srt_job *job);
 /* The dispatcher's thread starts with the first callback. */
 static void events_start_dispatch(struct secretrt_client *client)
 {
-    if (client->dispatching)
+    if (client->dispatching || client->ending)
         return;
     if (client->dispatcher == NULL &&
         srt_worker_new(&client->dispatcher, "secretrt-events") != 0)
@@ -64,11 +64,18 @@ void srt_event_push(struct secretrt_client *client, struct srt_target *target,
     srt_cond_signal_all(&client->changed);
 }
 
+/* The descriptor is readable while events wait; once closed, for ever. */
+static void events_level(struct secretrt_client *client)
+{
+    if (srt_list_empty(&client->queue) && client->state == SRT_CLIENT_OPEN)
+        srt_fd_drain(client->event_fd);
+}
+
 void srt_event_forget(struct secretrt_client *client, struct srt_target *target)
 {
-    (void)client;
     for (size_t i = 0; i < SRT_EVENT_KINDS; i++)
         srt_list_remove(&target->slot[i].link);
+    events_level(client);
 }
 
 void srt_event_warning(struct secretrt_client *client, int status, const char *message)
@@ -130,39 +137,39 @@ static void events_acknowledge(struct secretrt_client *client,
     srt_pump_record(client->pump, &record, NULL);
 }
 
+/* Lock held, but not while the callback runs. */
+static void events_call_back(struct secretrt_client *client, struct srt_pending *slot)
+{
+    struct secretrt_event event = SECRETRT_EVENT_INIT;
+    struct srt_target *target = slot->target;
+    struct secretrt_secret *handle = target->handle;
+    int result;
+
+    events_hand_out(&event, client, slot);
+    client->running = handle;
+    srt_lock_give(&client->lock);
+    result = target->on_event(&event, target->data);
+    events_acknowledge(client, &event, result);
+    srt_lock_take(&client->lock);
+    client->running = NULL;
+    if (handle->closed && client->verifying != handle)
+        srt_managed_let_go(client, handle);
+    srt_cond_signal_all(&client->changed);
+}
+
 static void events_dispatch(struct srt_job *job)
 {
     struct secretrt_client *client =
         SRT_CONTAINER(job, struct secretrt_client, dispatch);
-    struct secretrt_event event = SECRETRT_EVENT_INIT;
-    int closing;
 
     srt_lock_take(&client->lock);
-    while (!srt_list_empty(&client->callbacks) && !client->close_in_callback) {
-        struct srt_pending *slot =
-            SRT_CONTAINER(client->callbacks.next, struct srt_pending, link);
-        struct srt_target *target = slot->target;
-        struct secretrt_secret *handle = target->handle;
-        int result;
-
-        events_hand_out(&event, client, slot);
-        client->running = handle;
-        srt_lock_give(&client->lock);
-        result = target->on_event(&event, target->data);
-        events_acknowledge(client, &event, result);
-        srt_lock_take(&client->lock);
-        client->running = NULL;
-        if (handle != NULL && handle->closed)
-            srt_managed_let_go(client, handle);
-        srt_cond_signal_all(&client->changed);
-    }
+    while (!srt_list_empty(&client->callbacks) && !client->close_in_callback &&
+           !client->ending)
+        events_call_back(
+            client, SRT_CONTAINER(client->callbacks.next, struct srt_pending, link));
     client->dispatching = 0;
-    closing = client->close_in_callback;
     srt_lock_give(&client->lock);
-    if (closing) { /* closed by its own callback: the rest of it now */
-        client->close_in_callback = 0;
-        srt_client_close_now(client);
-    }
+    srt_client_close_if_asked(client);
 }
 
 /* ---- the queue ---- */
@@ -210,9 +217,8 @@ int secretrt_event_next(struct secretrt_event *out, struct secretrt_client *clie
     if (rc == 0)
         events_hand_out(&event, client,
                         SRT_CONTAINER(client->queue.next, struct srt_pending, link));
-    if (srt_list_empty(&client->queue) && client->state == SRT_CLIENT_OPEN)
-        srt_fd_drain(client->event_fd);
-    client->callers--;
+    events_level(client);
+    srt_client_leave(client);
     srt_lock_give(&client->lock);
     if (rc != 0)
         return rc;

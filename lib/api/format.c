@@ -98,6 +98,7 @@ static int format_field(struct srt_secbuf *out, const struct secretrt_value *val
 {
     char name[FORMAT_NAME_MAX];
     const struct format_filter *filter;
+    char clean[SRT_FOREIGN_MAX];
     const char *data;
     char *bar;
     size_t len = 0;
@@ -111,21 +112,22 @@ static int format_field(struct srt_secbuf *out, const struct secretrt_value *val
         *bar = '\0';
     filter = format_find(bar != NULL ? bar + 1 : "");
     if (filter == NULL)
-        return srt_fail(
-            err, SECRETRT_ERR_INVALID,
-            "unknown filter \"%.32s\": url, conninfo, pgpass, json or base64", bar + 1);
+        return srt_fail(err, SECRETRT_ERR_INVALID,
+                        "unknown filter \"%s\": url, conninfo, pgpass, json or base64",
+                        srt_text_clean(clean, sizeof(clean), bar + 1, strlen(bar + 1)));
+    srt_text_clean(clean, sizeof(clean), name, strlen(name));
     data = format_data(value, name, &len);
     if (data == NULL && name[0] == '\0')
         return srt_fail(err, SECRETRT_ERR_NO_FIELD,
                         "%s: {} needs a single or selected field", value->info.name);
     if (data == NULL)
         return srt_fail(err, SECRETRT_ERR_NO_FIELD, "%s has no field \"%s\"",
-                        value->info.name, name);
+                        value->info.name, clean);
     if (!format_carries(filter, data, len))
         return srt_fail(
             err, SECRETRT_ERR_INVALID,
             "%s: the field \"%s\" holds a byte that this format can't carry",
-            value->info.name, name);
+            value->info.name, clean);
     filter->put(out, data, len);
     return 0;
 }
@@ -167,10 +169,11 @@ int secretrt_value_format(struct secretrt_value **out,
     int rc;
 
     srt_error_clear(err);
+    if (out != NULL)
+        *out = NULL;
     if (out == NULL || value == NULL || format == NULL)
         return srt_fail(err, SECRETRT_ERR_INVALID,
                         "secretrt_value_format: an argument is NULL");
-    *out = NULL;
     if (value->stamp != srt_fork_stamp())
         return srt_fail(err, SECRETRT_ERR_FORKED,
                         "the value belongs to the parent process: read again");

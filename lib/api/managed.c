@@ -6,8 +6,31 @@
 #include <secretrt/secret.h>
 #include <string.h>
 
+static int managed_same_texts(char *const *a, size_t n_a, char *const *b, size_t n_b)
+{
+    if (n_a != n_b)
+        return 0;
+    for (size_t i = 0; i < n_a; i++)
+        if (strcmp(a[i], b[i]) != 0)
+            return 0;
+    return 1;
+}
+
+/* 1: the second says nothing that the first does not do. */
+static int managed_same_spec(const struct srt_spec *a, const struct srt_spec *b)
+{
+    return managed_same_texts(a->config.source, a->config.sources, b->config.source,
+                              b->config.sources) &&
+           managed_same_texts(a->config.field, a->config.fields, b->config.field,
+                              b->config.fields) &&
+           a->config.refresh_ms == b->config.refresh_ms &&
+           a->config.overlap_ms == b->config.overlap_ms &&
+           a->config.verify == b->config.verify;
+}
+
+/* spec NULL: whoever has the name first. */
 static struct srt_managed *managed_find(struct secretrt_client *client,
-                                        const char *name)
+                                        const char *name, const struct srt_spec *spec)
 {
     struct srt_list *it, *tmp;
 
@@ -15,7 +38,9 @@ static struct srt_managed *managed_find(struct secretrt_client *client,
     {
         struct srt_managed *managed = SRT_CONTAINER(it, struct srt_managed, link);
 
-        if (!(managed->asks & SRT_ASK_CLOSE) && strcmp(managed->spec->name, name) == 0)
+        if (!(managed->asks & SRT_ASK_CLOSE) &&
+            strcmp(managed->spec->name, name) == 0 &&
+            (spec == NULL || managed_same_spec(managed->spec, spec)))
             return managed;
     }
     return NULL;
@@ -34,44 +59,45 @@ void srt_managed_free(struct srt_managed *managed)
     if (managed == NULL)
         return;
     srt_managed_forget_recent(managed);
-    srt_value_drop(managed->candidate);
+    srt_answer_free(managed->answer);
     srt_cell_wipe(&managed->cell);
     srt_spec_free(managed->spec);
     srt_free(managed);
 }
 
+/* Takes the spec, also where it fails. */
 static int managed_new(struct srt_managed **out, struct secretrt_client *client,
-                       const char *name, const struct secretrt_secret_options *options,
-                       struct secretrt_error *err)
+                       struct srt_spec *spec, struct secretrt_error *err)
 {
     struct srt_managed *managed = srt_alloc(sizeof(*managed));
-    int rc;
 
     *out = NULL;
-    if (managed == NULL)
+    if (managed == NULL) {
+        srt_spec_free(spec);
         return srt_nomem(err);
+    }
     srt_list_init(&managed->link);
     srt_list_init(&managed->dirty);
     srt_list_init(&managed->handles);
     managed->client = client;
+    managed->spec = spec;
     managed->cell.slot = SRT_SLOT_NONE;
-    rc = srt_spec_new(&managed->spec, client->config, name, options, err);
-    if (rc == 0 && srt_cell_init(&managed->cell) != 0)
-        rc = srt_nomem(err);
-    if (rc != 0) {
+    if (srt_cell_init(&managed->cell) != 0) {
         srt_managed_free(managed);
-        return rc;
+        return srt_nomem(err);
     }
-    srt_target_init(&managed->target, managed->spec->name);
+    srt_target_init(&managed->target, spec->name);
     *out = managed;
     return 0;
 }
 
-/* Found or made, under the lock that the caller holds. */
+/* Found or made. Options that ask for something else than those of the first opener
+ * make another one of the same name, on the same lease. */
 int srt_managed_get(struct srt_managed **out, struct secretrt_client *client,
                     const char *name, const struct secretrt_secret_options *options,
                     struct secretrt_error *err)
 {
+    struct srt_spec *spec = NULL;
     int rc;
 
     *out = NULL;
@@ -79,15 +105,48 @@ int srt_managed_get(struct srt_managed **out, struct secretrt_client *client,
         return srt_fail(err, SECRETRT_ERR_CLOSED, "the client is closed");
     if (name == NULL || name[0] == '\0')
         return srt_fail(err, SECRETRT_ERR_INVALID, "a secret's name is missing");
-    *out = managed_find(client, name);
+    if (options == NULL)
+        *out = managed_find(client, name, NULL);
     if (*out != NULL)
         return 0;
-    rc = managed_new(out, client, name, options, err);
+    rc = srt_spec_new(&spec, client->config, name, options, err);
+    if (rc != 0)
+        return rc;
+    *out = managed_find(client, name, spec);
+    if (*out != NULL) {
+        srt_spec_free(spec);
+        return 0;
+    }
+    rc = managed_new(out, client, spec, err);
     if (rc != 0)
         return rc;
     srt_list_append(&client->managed, &(*out)->link);
     srt_client_ask(client, *out, SRT_ASK_OPEN);
     return 0;
+}
+
+/* ---- who looks at it ---- */
+
+int srt_managed_is_closed(const struct srt_managed *managed)
+{
+    return srt_list_empty(&managed->handles) && !managed->by_name;
+}
+
+void srt_managed_enter(struct srt_managed *managed)
+{
+    managed->client->callers++;
+    managed->callers++;
+}
+
+/* The last to look gives it back, if its last handle was closed meanwhile. */
+void srt_managed_leave(struct srt_managed *managed)
+{
+    struct secretrt_client *client = managed->client;
+
+    managed->callers--;
+    srt_client_leave(client);
+    if (managed->callers == 0 && srt_managed_is_closed(managed))
+        srt_client_ask(client, managed, SRT_ASK_CLOSE);
 }
 
 /* ---- the renewal thread's side ---- */
@@ -123,23 +182,24 @@ static struct srt_managed *managed_take(struct secretrt_client *client,
     return managed;
 }
 
+/* The engine could not take it: whoever asks next tries again. */
 static void managed_fail(struct srt_managed *managed,
                          const struct secretrt_error *error)
 {
     struct secretrt_client *client = managed->client;
 
     srt_lock_take(&client->lock);
+    managed->opened = 0;
     managed->failure = *error;
     managed->failure_final = 1;
-    managed->settled = SRT_SETTLED_FAILED;
-    managed->settles++;
+    managed->settled_at = ++client->settles;
     srt_cond_signal_all(&client->changed);
     srt_lock_give(&client->lock);
 }
 
 static void managed_close(struct secretrt_client *client, struct srt_managed *managed)
 {
-    struct srt_ticket *ticket;
+    struct srt_answer *answer;
 
     if (managed->record != NULL)
         srt_secret_close(client->engine, managed->record);
@@ -147,12 +207,13 @@ static void managed_close(struct secretrt_client *client, struct srt_managed *ma
     srt_lock_take(&client->lock);
     srt_event_forget(client, &managed->target);
     srt_list_remove(&managed->link);
-    ticket = managed->ticket;
-    managed->ticket = NULL;
+    answer = managed->answer;
+    managed->answer = NULL;
     srt_cond_signal_all(&client->changed);
     srt_lock_give(&client->lock);
-    if (ticket != NULL)
-        srt_engine_answered(client->engine, ticket, SECRETRT_ERR_CLOSED);
+    if (answer != NULL)
+        srt_engine_answered(client->engine, answer->ticket, SECRETRT_ERR_CLOSED);
+    srt_answer_free(answer);
     srt_managed_free(managed);
 }
 
@@ -214,10 +275,11 @@ int secretrt_secret_open_with(struct secretrt_secret **out,
     int rc;
 
     srt_error_clear(err);
+    if (out != NULL)
+        *out = NULL;
     if (out == NULL || client == NULL)
         return srt_fail(err, SECRETRT_ERR_INVALID,
                         "secretrt_secret_open: out or client is NULL");
-    *out = NULL;
     rc = managed_options(&checked, options, err);
     if (rc == 0)
         rc = srt_client_ready(client, err);
@@ -237,6 +299,8 @@ int secretrt_secret_open_with(struct secretrt_secret **out,
         handle->target.data = checked.data;
         handle->verify = checked.verify;
         srt_list_append(&managed->handles, &handle->link);
+        if (!managed->spec->config.lazy)
+            srt_client_ask(client, managed, SRT_ASK_WANT);
     }
     srt_lock_give(&client->lock);
     if (rc != 0) {
@@ -271,19 +335,31 @@ void srt_managed_let_go(struct secretrt_client *client, struct secretrt_secret *
 
     srt_list_remove(&handle->link);
     srt_free(handle);
-    if (srt_list_empty(&managed->handles) && !managed->by_name)
+    if (!srt_managed_is_closed(managed))
+        return;
+    if (managed->callers == 0)
         srt_client_ask(client, managed, SRT_ASK_CLOSE);
+    else
+        srt_cond_signal_all(&client->changed); /* they are sent away */
+}
+
+/* Its callback or verification runs, on another thread than this. */
+static int managed_is_busy(const struct secretrt_client *client,
+                           const struct secretrt_secret *handle)
+{
+    if (client->abandoned)
+        return 0;
+    return (client->running == handle && !srt_worker_is_self(client->dispatcher)) ||
+           (client->verifying == handle && !srt_worker_is_self(client->verifier));
 }
 
 void secretrt_secret_close(struct secretrt_secret *handle)
 {
     struct secretrt_client *client;
-    struct srt_managed *managed;
 
     if (handle == NULL)
         return;
-    managed = handle->managed;
-    client = managed->client;
+    client = handle->managed->client;
     if (client == NULL) {
         managed_close_late(handle);
         return;
@@ -292,12 +368,11 @@ void secretrt_secret_close(struct secretrt_secret *handle)
         return; /* a child without memory: the handle is left behind */
     srt_lock_take(&client->lock);
     srt_event_forget(client, &handle->target);
-    if (client->running == handle && srt_worker_is_self(client->dispatcher)) {
-        handle->closed = 1; /* the dispatcher lets it go after the callback */
-    } else {
-        while (client->running == handle)
-            srt_cond_wait(&client->changed, &client->lock);
+    while (managed_is_busy(client, handle))
+        srt_cond_wait(&client->changed, &client->lock);
+    if (client->running == handle || client->verifying == handle)
+        handle->closed = 1; /* from within: let go after it */
+    else
         srt_managed_let_go(client, handle);
-    }
     srt_lock_give(&client->lock);
 }

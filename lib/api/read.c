@@ -23,18 +23,20 @@ int secretrt_secret_read_with(struct secretrt_value **out,
                               struct secretrt_secret *secret,
                               struct secretrt_call *call, struct secretrt_error *err)
 {
+    struct srt_wait wait = {.call = call};
     int rc;
 
     srt_error_clear(err);
+    if (out != NULL)
+        *out = NULL;
     if (out == NULL || secret == NULL)
         return srt_fail(err, SECRETRT_ERR_INVALID,
                         "secretrt_secret_read: out or secret is NULL");
-    *out = NULL;
     rc = read_handle(secret, call, err);
-    return rc != 0 ? rc
-                   : srt_wait_value(out, secret->managed, call,
-                                    srt_call_deadline_ms(secret->managed->client, call),
-                                    err);
+    if (rc != 0)
+        return rc;
+    wait.until_ms = srt_call_deadline_ms(secret->managed->client, call);
+    return srt_wait_value(out, secret->managed, &wait, err);
 }
 
 int secretrt_secret_read(struct secretrt_value **out, struct secretrt_secret *secret,
@@ -49,6 +51,8 @@ int secretrt_secret_borrow(const struct secretrt_value **out,
     struct secretrt_value *value = NULL;
     int rc;
 
+    if (out != NULL)
+        *out = NULL;
     if (out == NULL || secret == NULL) {
         srt_error_clear(err);
         return srt_fail(err, SECRETRT_ERR_INVALID,
@@ -56,8 +60,7 @@ int secretrt_secret_borrow(const struct secretrt_value **out,
     }
     *out = srt_cell_borrow(&secret->managed->cell, 1);
     if (*out != NULL) {
-        if (err != NULL)
-            srt_error_clear(err);
+        srt_error_clear(err);
         return 0;
     }
     do { /* waits unpinned, then pins what is live; once more if it went in between */
@@ -106,8 +109,7 @@ int secretrt_secret_reject_with(struct secretrt_value **out,
         rc = read_handle(secret, call, err);
     if (rc != 0)
         return rc;
-    secret->managed->reject_status = http_status;
-    return srt_wait_reject(out, secret->managed, refused->info.generation, call, err);
+    return srt_wait_reject(out, secret->managed, refused, http_status, call, err);
 }
 
 int secretrt_secret_reject(struct secretrt_value **out, struct secretrt_secret *secret,
@@ -117,10 +119,23 @@ int secretrt_secret_reject(struct secretrt_value **out, struct secretrt_secret *
     return secretrt_secret_reject_with(out, secret, refused, http_status, NULL, err);
 }
 
+/* 1: it is news. The engine remembers as many replaced ones as there is room for. */
+static int read_drained(struct srt_managed *managed, uint64_t generation)
+{
+    for (unsigned i = 0; i < managed->n_drained; i++)
+        if (managed->drained[i] == generation)
+            return 0;
+    if (managed->n_drained == SRT_DRAINED_MAX)
+        return 0;
+    managed->drained[managed->n_drained++] = generation;
+    return 1;
+}
+
 int secretrt_secret_drained(struct secretrt_secret *secret, uint64_t generation)
 {
     struct srt_managed *managed;
     struct secretrt_client *client;
+    int rc;
 
     if (secret == NULL || generation == 0)
         return SECRETRT_ERR_INVALID;
@@ -128,14 +143,16 @@ int secretrt_secret_drained(struct secretrt_secret *secret, uint64_t generation)
     client = managed->client;
     if (client == NULL)
         return SECRETRT_ERR_CLOSED;
-    if (srt_client_ready(client, NULL) != 0)
-        return SECRETRT_ERR_NOMEM;
+    rc = srt_client_ready(client, NULL);
+    if (rc != 0)
+        return rc;
     srt_lock_take(&client->lock);
-    if (managed->n_drained < SRT_DRAINED_MAX)
-        managed->drained[managed->n_drained++] = generation;
-    srt_client_ask(client, managed, SRT_ASK_DRAINED);
+    if (client->state != SRT_CLIENT_OPEN)
+        rc = SECRETRT_ERR_CLOSED;
+    else if (read_drained(managed, generation))
+        srt_client_ask(client, managed, SRT_ASK_DRAINED);
     srt_lock_give(&client->lock);
-    return 0;
+    return rc;
 }
 
 const uint64_t *secretrt_secret_generation(const struct secretrt_secret *secret)
@@ -178,19 +195,22 @@ int secretrt_read(struct secretrt_value **out, struct secretrt_client *client,
                   const char *name, struct secretrt_error *err)
 {
     struct srt_managed *managed = NULL;
+    struct srt_wait wait = {.call = NULL};
     int rc;
 
     srt_error_clear(err);
+    if (out != NULL)
+        *out = NULL;
     if (out == NULL || client == NULL)
         return srt_fail(err, SECRETRT_ERR_INVALID,
                         "secretrt_read: out or client is NULL");
-    *out = NULL;
     rc = srt_client_ready(client, err);
     if (rc == 0)
         rc = read_named(&managed, client, name, err);
-    return rc != 0 ? rc
-                   : srt_wait_value(out, managed, NULL,
-                                    srt_call_deadline_ms(client, NULL), err);
+    if (rc != 0)
+        return rc;
+    wait.until_ms = srt_call_deadline_ms(client, NULL);
+    return srt_wait_value(out, managed, &wait, err);
 }
 
 static int read_many_check(struct secretrt_item *items, size_t n,
@@ -207,7 +227,27 @@ static int read_many_check(struct secretrt_item *items, size_t n,
         items[i].status = 0;
     }
     rc = srt_call_check(call, err);
-    return rc != 0 ? rc : srt_client_ready(client, err);
+    if (rc == 0)
+        rc = srt_client_ready(client, err);
+    for (size_t i = 0; i < n; i++)
+        items[i].status = rc;
+    return rc;
+}
+
+static void read_many_ask(const struct secretrt_item *items, size_t n,
+                          struct secretrt_client *client, struct srt_wait *wait)
+{
+    struct srt_managed *managed = NULL;
+
+    srt_lock_take(&client->lock);
+    wait->since = client->settles;
+    wait->asked = 1;
+    for (size_t i = 0; i < n; i++)
+        if (srt_managed_get(&managed, client, items[i].name, NULL, NULL) == 0) {
+            managed->by_name = 1;
+            srt_client_ask(client, managed, srt_call_ask(wait->call));
+        }
+    srt_lock_give(&client->lock);
 }
 
 /* All are asked for first; then each is waited for, within one deadline. */
@@ -215,9 +255,9 @@ int secretrt_read_many(struct secretrt_item *items, size_t n,
                        struct secretrt_client *client, struct secretrt_call *call,
                        struct secretrt_error *err)
 {
+    struct srt_wait wait = {.call = call};
     struct secretrt_error each;
     struct srt_managed *managed = NULL;
-    int64_t until_ms;
     int first = 0;
     int rc;
 
@@ -225,18 +265,13 @@ int secretrt_read_many(struct secretrt_item *items, size_t n,
     rc = read_many_check(items, n, client, call, err);
     if (rc != 0)
         return rc;
-    for (size_t i = 0; i < n; i++)
-        if (read_named(&managed, client, items[i].name, NULL) == 0) {
-            srt_lock_take(&client->lock);
-            srt_client_ask(client, managed, SRT_ASK_WANT);
-            srt_lock_give(&client->lock);
-        }
-    until_ms = srt_call_deadline_ms(client, call);
+    read_many_ask(items, n, client, &wait);
+    wait.until_ms = srt_call_deadline_ms(client, call);
     for (size_t i = 0; i < n; i++) {
         srt_error_clear(&each);
         rc = read_named(&managed, client, items[i].name, &each);
         if (rc == 0)
-            rc = srt_wait_value(&items[i].value, managed, call, until_ms, &each);
+            rc = srt_wait_value(&items[i].value, managed, &wait, &each);
         items[i].status = rc;
         if (rc != 0 && first == 0) {
             first = rc;
@@ -247,19 +282,34 @@ int secretrt_read_many(struct secretrt_item *items, size_t n,
     return first;
 }
 
-static void read_refresh_all(struct secretrt_client *client)
+/* Those of that name, or all; in a forked child only what it has asked for itself. */
+static int read_refresh(struct secretrt_client *client, const char *name,
+                        struct secretrt_error *err)
 {
     struct srt_list *it, *tmp;
+    char clean[SRT_FOREIGN_MAX];
+    int found = name == NULL;
 
     SRT_LIST_EACH(it, tmp, &client->managed)
-    srt_client_ask(client, SRT_CONTAINER(it, struct srt_managed, link),
-                   SRT_ASK_REFRESH);
+    {
+        struct srt_managed *managed = SRT_CONTAINER(it, struct srt_managed, link);
+
+        if (!managed->opened || (managed->asks & SRT_ASK_CLOSE) ||
+            (name != NULL && strcmp(managed->spec->name, name) != 0))
+            continue;
+        srt_client_ask(client, managed, SRT_ASK_REFRESH);
+        found = 1;
+    }
+    if (found)
+        return 0;
+    return srt_fail(err, SECRETRT_ERR_NOT_FOUND,
+                    "\"%s\" is not managed: nobody has read or opened it",
+                    srt_text_clean(clean, sizeof(clean), name, strlen(name)));
 }
 
 int secretrt_refresh(struct secretrt_client *client, const char *name,
                      struct secretrt_error *err)
 {
-    struct srt_managed *managed = NULL;
     int rc;
 
     srt_error_clear(err);
@@ -271,10 +321,8 @@ int secretrt_refresh(struct secretrt_client *client, const char *name,
     srt_lock_take(&client->lock);
     if (client->state != SRT_CLIENT_OPEN)
         rc = srt_fail(err, SECRETRT_ERR_CLOSED, "the client is closed");
-    else if (name == NULL)
-        read_refresh_all(client);
-    else if ((rc = srt_managed_get(&managed, client, name, NULL, err)) == 0)
-        srt_client_ask(client, managed, SRT_ASK_REFRESH);
+    else
+        rc = read_refresh(client, name, err);
     srt_lock_give(&client->lock);
     return rc;
 }

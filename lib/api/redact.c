@@ -15,8 +15,8 @@ size_t secretrt_redact(char *text, size_t len, struct secretrt_client *client)
     {
         struct srt_managed *managed = SRT_CONTAINER(it, struct srt_managed, link);
 
-        if (managed->candidate != NULL)
-            len = srt_redact(text, len, managed->candidate->bundle);
+        if (managed->answer != NULL)
+            len = srt_redact(text, len, managed->answer->candidate->bundle);
         for (size_t i = 0; i < SRT_RECENT_MAX && managed->recent[i] != NULL; i++)
             len = srt_redact(text, len, managed->recent[i]);
     }

@@ -53,7 +53,7 @@ static int report_inventory(struct srt_buf *out, struct secretrt_client *client,
     while (!wait->done &&
            srt_cond_wait_until(&client->changed, &client->lock, until_ms))
         ;
-    client->callers--;
+    srt_client_leave(client);
     done = wait->done;
     wait->abandoned = !done;
     srt_lock_give(&client->lock);

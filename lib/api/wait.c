@@ -12,7 +12,7 @@
 
 static int wait_text_ok(const char *text)
 {
-    size_t len = text != NULL ? strlen(text) : 0;
+    size_t len = text != NULL ? strnlen(text, WAIT_TEXT_MAX + 1) : 0;
 
     for (size_t i = 0; i < len; i++)
         if ((unsigned char)text[i] < 0x20 || (unsigned char)text[i] == 0x7f)
@@ -24,12 +24,16 @@ int srt_call_check(const struct secretrt_call *call, struct secretrt_error *err)
 {
     const uint32_t known =
         SECRETRT_CALL_NOWAIT | SECRETRT_CALL_FRESH | SECRETRT_CALL_CANDIDATE;
+    int rc;
 
     if (call == NULL)
         return 0;
     if (call->size < sizeof(*call))
         return srt_fail(err, SECRETRT_ERR_INVALID,
                         "a call's size is not set: start from SECRETRT_CALL_INIT");
+    rc = srt_sized_known(call, sizeof(*call), call->size, err);
+    if (rc != 0)
+        return rc;
     if ((call->flags & ~known) != 0)
         return srt_fail(err, SECRETRT_ERR_INVALID, "unknown flags in a call");
     if (!wait_text_ok(call->actor) || !wait_text_ok(call->purpose) ||
@@ -49,8 +53,8 @@ int64_t srt_call_deadline_ms(const struct secretrt_client *client,
                                 : client->fetch_timeout_ms);
 }
 
-int srt_call_waits(const struct secretrt_client *client,
-                   const struct secretrt_call *call)
+static int wait_allowed(const struct secretrt_client *client,
+                        const struct secretrt_call *call)
 {
     if (call != NULL && (call->flags & SECRETRT_CALL_NOWAIT))
         return 0;
@@ -61,6 +65,11 @@ int srt_call_waits(const struct secretrt_client *client,
 static int wait_has_flag(const struct secretrt_call *call, uint32_t flag)
 {
     return call != NULL && (call->flags & flag) != 0;
+}
+
+unsigned srt_call_ask(const struct secretrt_call *call)
+{
+    return wait_has_flag(call, SECRETRT_CALL_FRESH) ? SRT_ASK_REFRESH : SRT_ASK_WANT;
 }
 
 static int wait_cancelled(struct secretrt_call *call)
@@ -76,8 +85,9 @@ static int wait_named(const struct secretrt_call *call)
 
 /* ---- one look ---- */
 
-/* What the hot path could not decide by its coarse clock, the boot clock decides. */
-struct secretrt_value *srt_managed_live(struct srt_managed *managed, uint64_t count)
+/* A reference, or NULL. What the hot path could not decide by its coarse clock, the
+ * boot clock decides. */
+static struct secretrt_value *wait_live(struct srt_managed *managed, uint64_t count)
 {
     const struct srt_env *env = srt_loop_env(managed->client->loop);
     struct srt_reader *reader = srt_reader_self();
@@ -154,85 +164,103 @@ static int wait_goes_on(struct srt_managed *managed, struct secretrt_call *call,
                         int *rc, struct secretrt_error *err)
 {
     struct secretrt_client *client = managed->client;
+    const char *name = managed->spec->name;
 
     if (client->state != SRT_CLIENT_OPEN)
-        *rc = srt_fail(err, SECRETRT_ERR_CLOSED, "%s: the client is closed",
-                       managed->spec->name);
+        *rc = srt_fail(err, SECRETRT_ERR_CLOSED, "%s: the client is closed", name);
+    else if (srt_managed_is_closed(managed))
+        *rc = srt_fail(err, SECRETRT_ERR_CLOSED, "%s: the secret is closed", name);
     else if (wait_cancelled(call))
-        *rc =
-            srt_fail(err, SECRETRT_ERR_CANCELLED, "%s: cancelled", managed->spec->name);
-    else if (!srt_call_waits(client, call))
-        *rc = srt_fail(err, SECRETRT_ERR_PENDING, "%s: not there yet",
-                       managed->spec->name);
+        *rc = srt_fail(err, SECRETRT_ERR_CANCELLED, "%s: cancelled", name);
+    else if (!wait_allowed(client, call))
+        *rc = srt_fail(err, SECRETRT_ERR_PENDING, "%s: not there yet", name);
     else
         return 1;
+    if (*rc == SECRETRT_ERR_PENDING)
+        managed->pending = 1;
     return 0;
 }
 
-static int wait_fresh_done(const struct srt_managed *managed,
-                           const struct secretrt_call *call, uint64_t settles)
+/* 1: *rc is the answer. Lock held. */
+static int wait_look(struct secretrt_value **out, struct srt_managed *managed,
+                     const struct srt_wait *wait, int *rc, struct secretrt_error *err)
 {
-    return !wait_has_flag(call, SECRETRT_CALL_FRESH) || managed->settles != settles;
+    int fresh = wait_has_flag(wait->call, SECRETRT_CALL_FRESH);
+
+    *rc = 0;
+    if (managed->client->state != SRT_CLIENT_OPEN ||
+        (fresh && managed->settled_at <= wait->since))
+        return 0;
+    *out = wait_live(managed, wait_named(wait->call) ? 0 : 1);
+    if (*out == NULL && managed->failure_final && managed->failure.status != 0)
+        *rc = wait_failure(managed, 0, err);
+    return *out != NULL || *rc != 0;
+}
+
+static int wait_late(struct secretrt_value **out, struct srt_managed *managed,
+                     const struct srt_wait *wait, struct secretrt_error *err)
+{
+    *out = wait_live(managed, wait_named(wait->call) ? 0 : 1);
+    return *out != NULL ? 0 : wait_failure(managed, 1, err);
 }
 
 static int wait_locked(struct secretrt_value **out, struct srt_managed *managed,
-                       struct secretrt_call *call, int64_t until_ms,
-                       struct secretrt_error *err)
+                       struct srt_wait *wait, struct secretrt_error *err)
 {
     struct secretrt_client *client = managed->client;
-    uint64_t settles = managed->settles;
-    uint64_t count = wait_named(call) ? 0 : 1;
     int rc = 0;
 
-    if (client->state == SRT_CLIENT_OPEN)
-        srt_client_ask(client, managed,
-                       wait_has_flag(call, SECRETRT_CALL_FRESH) ? SRT_ASK_REFRESH
-                                                                : SRT_ASK_WANT);
-    for (;;) {
-        if (client->state == SRT_CLIENT_OPEN &&
-            wait_fresh_done(managed, call, settles) &&
-            (*out = srt_managed_live(managed, count)) != NULL)
-            return 0;
-        if (managed->failure_final && managed->failure.status != 0 &&
-            client->state == SRT_CLIENT_OPEN)
-            return wait_failure(managed, 0, err);
-        if (!wait_goes_on(managed, call, &rc, err))
-            return rc;
-        if (!srt_cond_wait_until(&client->changed, &client->lock, until_ms))
-            return wait_failure(managed, 1, err);
+    if (client->state == SRT_CLIENT_OPEN && !wait->asked) {
+        wait->since = client->settles;
+        srt_client_ask(client, managed, srt_call_ask(wait->call));
     }
+    while (!wait_look(out, managed, wait, &rc, err)) {
+        if (!wait_goes_on(managed, wait->call, &rc, err))
+            return rc;
+        if (!srt_cond_wait_until(&client->changed, &client->lock, wait->until_ms))
+            return wait_late(out, managed, wait, err);
+    }
+    return rc;
 }
 
 static int wait_candidate(struct secretrt_value **out, struct srt_managed *managed,
                           struct secretrt_error *err)
 {
-    if (managed->candidate == NULL)
+    if (managed->client->state != SRT_CLIENT_OPEN)
+        return srt_fail(err, SECRETRT_ERR_CLOSED, "%s: the client is closed",
+                        managed->spec->name);
+    if (managed->answer == NULL)
         return srt_fail(err, SECRETRT_ERR_NOT_FOUND,
                         "%s: no candidate waits for a verdict", managed->spec->name);
-    *out = srt_value_hold(managed->candidate);
+    *out = srt_value_hold(managed->answer->candidate);
     return 0;
 }
 
 int srt_wait_value(struct secretrt_value **out, struct srt_managed *managed,
-                   struct secretrt_call *call, int64_t until_ms,
-                   struct secretrt_error *err)
+                   struct srt_wait *wait, struct secretrt_error *err)
 {
     struct secretrt_client *client = managed->client;
+    struct secretrt_call *call = wait->call;
     int candidate = wait_has_flag(call, SECRETRT_CALL_CANDIDATE);
     int rc = 0;
 
     if (!candidate && !wait_has_flag(call, SECRETRT_CALL_FRESH))
-        *out = srt_managed_live(managed, wait_named(call) ? 0 : 1);
-    if (*out == NULL) {
+        *out = wait_live(managed, wait_named(call) ? 0 : 1);
+    if (*out == NULL || wait_named(call)) {
         srt_lock_take(&client->lock);
-        client->callers++;
-        rc = candidate ? wait_candidate(out, managed, err)
-                       : wait_locked(out, managed, call, until_ms, err);
-        client->callers--;
+        srt_managed_enter(managed);
+        if (candidate)
+            rc = wait_candidate(out, managed, err);
+        else if (*out == NULL)
+            rc = wait_locked(out, managed, wait, err);
+        if (rc == 0 && wait_named(call)) {
+            srt_lock_give(&client->lock);
+            rc = wait_record(managed, call, *out, err);
+            srt_lock_take(&client->lock);
+        }
+        srt_managed_leave(managed);
         srt_lock_give(&client->lock);
     }
-    if (rc == 0 && wait_named(call))
-        rc = wait_record(managed, call, *out, err);
     if (rc != 0) {
         srt_value_drop(*out);
         *out = NULL;
@@ -242,66 +270,83 @@ int srt_wait_value(struct secretrt_value **out, struct srt_managed *managed,
 
 /* ---- rejecting ---- */
 
-static int wait_newer(struct secretrt_value **out, struct srt_managed *managed,
-                      uint64_t generation)
-{
-    struct secretrt_value *value = srt_managed_live(managed, 1);
+enum wait_standing { WAIT_NONE, WAIT_SAME, WAIT_NEWER };
 
-    if (value != NULL && value->info.generation > generation) {
-        *out = value;
-        return 1;
+/* Two values are the same if one lease is behind them: handles opened with different
+ * options count their generations each for itself. */
+static enum wait_standing wait_newer(struct secretrt_value **out,
+                                     struct srt_managed *managed,
+                                     const struct secretrt_value *refused,
+                                     uint64_t *generation)
+{
+    struct secretrt_value *value = wait_live(managed, 0);
+
+    *generation = refused->info.generation;
+    if (value == NULL)
+        return WAIT_NONE;
+    *generation = value->info.generation;
+    if (value->life == refused->life) {
+        srt_value_drop(value);
+        return WAIT_SAME;
     }
-    srt_value_drop(value);
-    return 0;
+    if (out == NULL)
+        srt_value_drop(value);
+    else if (srt_reader_count(srt_reader_self(), managed->cell.slot,
+                              (unsigned)(value->info.generation & 1), 1) == 0)
+        *out = value;
+    return WAIT_NEWER;
 }
 
 static int wait_reject_locked(struct secretrt_value **out, struct srt_managed *managed,
-                              uint64_t generation, struct secretrt_call *call,
-                              struct secretrt_error *err)
+                              const struct secretrt_value *refused,
+                              struct secretrt_call *call, struct secretrt_error *err)
 {
     struct secretrt_client *client = managed->client;
-    uint64_t settles = managed->settles;
-    int64_t until = srt_call_deadline_ms(client, call);
+    uint64_t since = client->settles;
+    int64_t until_ms = srt_call_deadline_ms(client, call);
+    uint64_t generation;
     int rc = 0;
 
     for (;;) {
-        if (wait_newer(out, managed, generation))
+        enum wait_standing standing = wait_newer(out, managed, refused, &generation);
+
+        if (standing == WAIT_NEWER)
             return 0;
-        if (managed->settles != settles && managed->settled == SRT_SETTLED_UNCHANGED)
+        if (managed->unchanged_at > since)
             return srt_fail(err, SECRETRT_ERR_UNCHANGED,
                             "%s: the store still holds the refused value",
                             managed->spec->name);
-        if (managed->settles != settles && managed->failure_final &&
-            managed->failure.status != 0)
+        if ((managed->settled_at > since || standing == WAIT_NONE) &&
+            managed->failure_final && managed->failure.status != 0)
             return wait_failure(managed, 0, err);
         if (!wait_goes_on(managed, call, &rc, err))
             return rc;
-        if (!srt_cond_wait_until(&client->changed, &client->lock, until))
+        if (!srt_cond_wait_until(&client->changed, &client->lock, until_ms))
             return wait_failure(managed, 1, err);
     }
 }
 
 int srt_wait_reject(struct secretrt_value **out, struct srt_managed *managed,
-                    uint64_t generation, struct secretrt_call *call,
-                    struct secretrt_error *err)
+                    const struct secretrt_value *refused, int http_status,
+                    struct secretrt_call *call, struct secretrt_error *err)
 {
     struct secretrt_client *client = managed->client;
+    uint64_t generation = 0;
     int rc = 0;
 
     srt_lock_take(&client->lock);
-    client->callers++;
-    if (client->state != SRT_CLIENT_OPEN)
+    srt_managed_enter(managed);
+    if (client->state != SRT_CLIENT_OPEN) {
         rc = srt_fail(err, SECRETRT_ERR_CLOSED, "%s: the client is closed",
                       managed->spec->name);
-    else if (out != NULL && wait_newer(out, managed, generation))
-        rc = 0;
-    else {
+    } else if (wait_newer(out, managed, refused, &generation) != WAIT_NEWER) {
         managed->reject_generation = generation;
+        managed->reject_status = http_status;
         srt_client_ask(client, managed, SRT_ASK_REJECT);
         if (out != NULL)
-            rc = wait_reject_locked(out, managed, generation, call, err);
+            rc = wait_reject_locked(out, managed, refused, call, err);
     }
-    client->callers--;
+    srt_managed_leave(managed);
     srt_lock_give(&client->lock);
     return rc;
 }

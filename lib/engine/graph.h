@@ -126,6 +126,7 @@ int64_t srt_lease_end(const struct srt_lease *lease, const char **limited_by);
 int64_t srt_lease_drain_by(const struct srt_engine *engine,
                            const struct srt_lease *lease);
 void srt_lease_restamp(struct srt_engine *engine, struct srt_lease *lease);
+void srt_lease_reread(struct srt_lease *lease, const struct srt_task *task);
 /* A grant extends it: 1 when it fell short of what was asked. */
 int srt_lease_extend(struct srt_engine *engine, struct srt_lease *lease,
                      const struct srt_task *task);

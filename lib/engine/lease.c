@@ -25,32 +25,34 @@ static int64_t lease_own_end(const struct srt_lease *lease)
     return lease_min(lease->not_after_ms, lease->max_end_ms);
 }
 
-/* The least of the lease's own end and that of the login it dies with. */
-int64_t srt_lease_end(const struct srt_lease *lease, const char **limited_by)
+/* That of the login it dies with. */
+static int64_t lease_login_end(const struct srt_lease *lease)
 {
-    int64_t end = lease_own_end(lease);
-    const char *by = end == SRT_NEVER ? "" : "lease";
+    int64_t end = SRT_NEVER;
 
-    if (lease->grant.not_after_wall_ms != 0 && lease->grant.ttl_ms < 0)
-        by = "certificate";
     for (size_t i = 0; i < SRT_NEEDS_MAX; i++) {
         const struct srt_lease *owner = lease->owner[i];
-        int64_t ends;
 
         if (owner == NULL)
             continue;
-        ends = owner->max_end_ms;
+        end = lease_min(end, owner->max_end_ms);
         if (!owner->grant.renewable || owner->state != SRT_LEASE_LIVE ||
             owner->node->state == SRT_NODE_DEGRADED)
-            ends = lease_min(ends, owner->not_after_ms);
-        if (ends < end) {
-            end = ends;
-            by = "login";
-        }
+            end = lease_min(end, owner->not_after_ms);
     }
-    if (limited_by != NULL)
-        *limited_by = by;
     return end;
+}
+
+int64_t srt_lease_end(const struct srt_lease *lease, const char **limited_by)
+{
+    int64_t own = lease_own_end(lease), login = lease_login_end(lease);
+    const char *by = own == SRT_NEVER ? "" : "lease";
+
+    if (lease->grant.not_after_wall_ms != 0 && lease->grant.ttl_ms < 0)
+        by = "certificate";
+    if (limited_by != NULL)
+        *limited_by = login < own ? "login" : by;
+    return lease_min(own, login);
 }
 
 void srt_lease_restamp(struct srt_engine *engine, struct srt_lease *lease)
@@ -105,7 +107,7 @@ int srt_lease_new(struct srt_lease **out, struct srt_engine *engine,
 {
     struct srt_lease *lease = srt_alloc(sizeof(*lease));
     struct srt_node *node = task->node;
-    int64_t end;
+    int64_t login_end, life = 0;
 
     *out = NULL;
     if (lease == NULL)
@@ -129,13 +131,12 @@ int srt_lease_new(struct srt_lease **out, struct srt_engine *engine,
     lease_granted(engine, lease, task);
     lease->issued_ms = task->started_ms;
     lease_take_owners(lease, task);
-    end = srt_lease_end(lease, NULL);
-    if (end == SRT_NEVER)
-        srt_terms_set(&lease->terms, 0, node->overlap_ms);
-    else
-        srt_terms_set(&lease->terms,
-                      lease_min(lease->granted_ms, end - task->started_ms),
-                      node->overlap_ms);
+    login_end = lease_login_end(lease);
+    if (srt_lease_end(lease, NULL) != SRT_NEVER)
+        life = login_end == SRT_NEVER
+                   ? lease->granted_ms
+                   : lease_min(lease->granted_ms, login_end - task->started_ms);
+    srt_terms_set(&lease->terms, life, node->overlap_ms);
     srt_lease_restamp(engine, lease);
     *out = lease;
     return 0;
@@ -154,6 +155,19 @@ void srt_lease_unref(struct srt_engine *engine, struct srt_lease *lease)
     srt_grant_wipe(&lease->grant);
     srt_life_unref(lease->life);
     srt_free(lease);
+}
+
+/* The store still holds it. One that was to rotate by now is looked for again, soon. */
+void srt_lease_reread(struct srt_lease *lease, const struct srt_task *task)
+{
+    int64_t due = lease->requested_ms + lease->grant.refresh_ms;
+    int looking = lease->same > 0 && lease->same < LEASE_SAME_MAX;
+
+    lease->same = looking || task->started_ms >= due ? lease->same + 1 : 0;
+    if (lease->same > LEASE_SAME_MAX)
+        lease->same = 1;
+    lease->requested_ms = task->started_ms;
+    lease->grant.refresh_ms = task->x.grant.refresh_ms;
 }
 
 int srt_lease_extend(struct srt_engine *engine, struct srt_lease *lease,
@@ -214,8 +228,8 @@ static void lease_plan_refresh(struct srt_lease *lease)
                            (int64_t)(lease->chance * (double)every / 5);
     if (!lease->grant.rotates)
         return;
-    if (lease->same > 0 && lease->same <= LEASE_SAME_MAX)
-        told = lease_min(wait << lease->same, LEASE_SAME_CAP_MS);
+    if (lease->same > 0 && lease->same < LEASE_SAME_MAX)
+        told = lease_min(wait << (lease->same - 1), LEASE_SAME_CAP_MS);
     told += lease->requested_ms + (int64_t)(lease->chance * LEASE_ROTATED_MS);
     if (node->refresh_ms == 0 || told < lease->refresh_at_ms)
         lease->refresh_at_ms = told;

@@ -6,6 +6,9 @@
 #define OUTCOME_LOGIN_FRESH_MS 5000 /* a login's check is not repeated within */
 #define OUTCOME_YOUNG_MS 30000      /* its store may not have spread it yet */
 #define OUTCOME_SPREAD_MS 2000
+#define OUTCOME_KEPT_LIFE_MS                                                           \
+    8000 /* what is read anew is paced as if it lived so long */
+#define OUTCOME_KEPT_FRESH_MS 2000 /* read so lately: it is what the store holds */
 
 enum srt_node_event srt_class_event(enum srt_class failure_class)
 {
@@ -65,16 +68,12 @@ static int outcome_is_same(struct srt_node *node, const struct srt_task *task)
 {
     const struct srt_grant *grant = &task->x.grant;
     struct srt_lease *lease = node->current;
-    int64_t due;
 
     if (lease == NULL || node->plan.login ||
         srt_buf_text(&grant->lease_id)[0] != '\0' || grant->ttl_ms >= 0 ||
         !srt_bundle_equal(grant->bundle, lease->grant.bundle))
         return 0;
-    due = lease->requested_ms + lease->grant.refresh_ms;
-    lease->same = task->started_ms >= due ? lease->same + 1 : 0;
-    lease->requested_ms = task->started_ms;
-    lease->grant.refresh_ms = grant->refresh_ms;
+    srt_lease_reread(lease, task);
     return 1;
 }
 
@@ -95,7 +94,7 @@ static void outcome_fetched(struct srt_engine *engine, struct srt_node *node,
         return;
     }
     node->life_ms =
-        lease->terms.life_ms != 0 ? lease->terms.life_ms : lease->grant.refresh_ms;
+        lease->terms.life_ms != 0 ? lease->terms.life_ms : OUTCOME_KEPT_LIFE_MS;
     if (node->state != SRT_NODE_CLOSED && node->wanted > 0) {
         srt_gate_offer(engine, node, lease);
         return;
@@ -378,11 +377,16 @@ void srt_node_unchanged(struct srt_engine *engine, struct srt_node *node)
 
 void srt_node_reject(struct srt_engine *engine, struct srt_node *node)
 {
-    if (node->rejected || node->current == NULL)
+    const struct srt_lease *lease = node->current;
+
+    if (node->rejected || lease == NULL)
         return;
     node->rejected = 1;
-    if (node->provider->check != NULL && node->current->grant.revocable)
+    if (lease->grant.revocable && node->provider->check != NULL)
         srt_machine_feed(engine, node, SRT_EVENT_SUSPECTED);
+    else if (lease->granted_ms == SRT_NEVER &&
+             engine->now_ms - lease->requested_ms < OUTCOME_KEPT_FRESH_MS)
+        outcome_settle(engine, node, SRT_SETTLED_UNCHANGED);
     else
         srt_machine_feed(engine, node, SRT_EVENT_REPLACE);
 }

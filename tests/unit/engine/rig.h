@@ -68,7 +68,7 @@ static inline int begin(void **state)
 {
     struct world *w = world_new(NULL);
 
-    net_reply(w, LOGIN_PATH, 200, LOGIN("CANARY-token", 3600));
+    net_reply(w, LOGIN_PATH, 200, LOGIN("CANARY-token", 864000));
     *state = w;
     return 0;
 }

@@ -266,6 +266,25 @@ static void gate_record_only(struct srt_engine *engine, struct srt_lease *candid
         gate_refuse_nomem(candidate);
 }
 
+/* It goes into force for others: those whom it does not suit wait for nothing. */
+static void gate_tell_refused(struct srt_engine *engine, struct srt_node *node,
+                              const struct srt_lease *candidate)
+{
+    struct srt_list *it, *tmp;
+    struct srt_secret *secret;
+    struct secretrt_error error;
+
+    SRT_EACH_SECRET_OF(node, secret, it, tmp)
+    {
+        int source = srt_secret_uses(secret, node);
+
+        srt_error_clear(&error);
+        if (secret->source[source].refused == candidate->generation &&
+            srt_sources_admit(engine, secret, candidate, &error) != 0)
+            gate_tell_refusal(engine, secret, &error);
+    }
+}
+
 void srt_gate_offer(struct srt_engine *engine, struct srt_node *node,
                     struct srt_lease *candidate)
 {
@@ -288,6 +307,8 @@ void srt_gate_offer(struct srt_engine *engine, struct srt_node *node,
     }
     if (takers == 0 && refusals > 0)
         gate_refuse(candidate, SRT_CLASS_CONFIG, &refusal);
+    else if (refusals > 0)
+        gate_tell_refused(engine, node, candidate);
     if (takers == 0 && refusals == 0)
         gate_record_only(engine, candidate);
     if (node->current != NULL && srt_lease_end(node->current, NULL) != SRT_NEVER)

@@ -4,6 +4,7 @@
 #include "codec/text.h"
 #include "engine/value.h"
 #include "mem/arena.h"
+#include "mem/wipe.h"
 #include <secretrt/value.h>
 #include <string.h>
 
@@ -186,5 +187,6 @@ int secretrt_value_format(struct secretrt_value **out,
         rc = srt_nomem(err);
     srt_bundle_unref(bundle);
     srt_secbuf_wipe(&text);
+    srt_scrub();
     return rc;
 }

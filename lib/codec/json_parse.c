@@ -366,7 +366,7 @@ done:
     srt_json_free(p.doc);
     srt_json_pool_wipe(&pool);
     srt_free(p.name);
-    srt_stack_scrub();
+    srt_scrub();
     if (p.scan.status == SECRETRT_ERR_NOMEM)
         return srt_nomem(err);
     if (p.scan.status != 0)

@@ -20,7 +20,7 @@ int srt_hmac_sha256(uint8_t out[SRT_SHA256_LEN], const void *key, size_t key_len
     int rc = mbedtls_md_hmac(info, key_len > 0 ? key : (const void *)"", key_len,
                              len > 0 ? data : (const void *)"", len, out);
 
-    srt_stack_scrub();
+    srt_scrub();
     return rc == 0 ? 0 : SECRETRT_ERR_NOMEM;
 }
 

@@ -8,6 +8,7 @@
 #include "io/flight.h"
 #include "io/thread.h"
 #include "io/worker.h"
+#include "mem/wipe.h"
 #include <errno.h>
 #include <stdatomic.h>
 
@@ -207,6 +208,7 @@ static void *loop_main(void *arg)
             next_ms = loop->turn(loop->turn_self);
         srt_flights_advance(loop->flights); /* what the turn has sent */
         loop_arm(loop, next_ms);
+        srt_scrub(); /* it sleeps for long, and a core dump shows what it has moved */
         loop_round_end(loop);
         due = loop_sleep(loop);
     }

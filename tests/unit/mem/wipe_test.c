@@ -49,7 +49,7 @@ static void scrubs_the_stack_below(void **state)
     if (!WIPE_STACK_VISIBLE)
         skip();
     place = leave_a_secret();
-    srt_stack_scrub();
+    srt_scrub();
     assert_int_not_equal(*(volatile char *)place, 'S');
 }
 

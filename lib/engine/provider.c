@@ -99,13 +99,15 @@ enum srt_step srt_step_unanswered(struct srt_exchange *x, const char *what)
 {
     enum srt_outcome outcome = x->reply != NULL ? x->reply->outcome : SRT_OUTCOME_NONE;
     const char *detail = x->reply != NULL ? x->reply->detail : "";
+    const char *address = x->address != NULL ? x->address : "";
     struct provider_outcome row = provider_outcomes[SRT_OUTCOME_ANSWERED];
 
     if ((size_t)outcome < sizeof(provider_outcomes) / sizeof(provider_outcomes[0]))
         row = provider_outcomes[outcome];
     if (outcome == SRT_OUTCOME_ABSENT && x->request.kind == SRT_REQUEST_HTTP)
         row = (struct provider_outcome){SRT_CLASS_NOT_FOUND, ": not found"};
-    return srt_step_fail(x, row.failure_class, "%s%s%s%s", what, row.text,
+    return srt_step_fail(x, row.failure_class, "%s%s%s%s%s%s", what,
+                         address[0] != '\0' ? " at " : "", address, row.text,
                          detail[0] != '\0' ? ": " : "", detail);
 }
 

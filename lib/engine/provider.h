@@ -89,6 +89,7 @@ struct srt_exchange {
     const struct srt_bundle *current; /* renew, check, revoke: the live fields */
     int64_t increment_ms;             /* renew: asked for */
     int64_t wall_ms;
+    const char *address;     /* that the last HTTP request went to; "" */
     const char *traceparent; /* "" if none */
     uint8_t random[16];
     /* out */

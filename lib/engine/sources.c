@@ -1,6 +1,7 @@
 /* The sources of a secret, best first: which one serves, when the next one may be used,
  * and what policy and configuration let through. A lower source serves only while the
  * higher ones can't; they are kept trying, and the secret climbs back. */
+#include "codec/text.h"
 #include "engine/graph.h"
 
 #define SOURCES_SHARE_MS 3000     /* how long one may stay silent before the next */
@@ -16,6 +17,7 @@ static int sources_policy(const struct srt_engine *engine,
     const struct srt_secret_config *own = &secret->spec->config;
     int weakest = engine->config->policy.weakest_tier;
     int64_t until = engine->config->policy.tier4_until_ms;
+    char day[32];
 
     if (own->weakest_tier != 0 && own->weakest_tier < weakest)
         weakest = own->weakest_tier;
@@ -26,9 +28,10 @@ static int sources_policy(const struct srt_engine *engine,
                         "%s: tier %d is refused: \"weakest_tier\" is %d",
                         secret->spec->name, tier, weakest);
     if (tier == SOURCES_TIER_FALLBACK && until != 0 && engine->wall_ms >= until)
-        return srt_fail(err, SECRETRT_ERR_POLICY,
-                        "%s: tier 4 is refused: its date, \"tier4_until\", is past",
-                        secret->spec->name);
+        return srt_fail(
+            err, SECRETRT_ERR_POLICY,
+            "%s: tier 4 is refused: its last day, \"tier4_until\", was %.10s",
+            secret->spec->name, srt_rfc3339_format(day, sizeof(day), until));
     return 0;
 }
 

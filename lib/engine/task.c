@@ -56,6 +56,7 @@ int srt_task_new(struct srt_task **out, struct srt_engine *engine,
     task->x.ref = &node->ref;
     task->x.store = node->config;
     task->x.traceparent = "";
+    task->x.address = "";
     task->transfer.owner = task;
     task->transfer.done = task_done;
     if (srt_heap_reserve(&store->queue, store->tasks + 1) != 0)
@@ -240,6 +241,7 @@ static void task_done(struct srt_transfer *transfer)
 
     srt_engine_look(engine);
     task->x.wall_ms = engine->wall_ms;
+    task->x.address = srt_buf_text(&transfer->request.base);
     if (transfer->reply.sent && transfer->request.kind == SRT_REQUEST_HTTP)
         task->minted = task->op == SRT_OP_FETCH && task->node->plan.mints;
     if (task_redirected(task)) {

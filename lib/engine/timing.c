@@ -99,7 +99,7 @@ int64_t srt_slow_backoff_ms(unsigned attempt, int64_t least_ms, double u)
 
 int64_t srt_acquire_gap_ms(int64_t life_ms)
 {
-    return life_ms > 0 ? timing_min(5000, life_ms / 8) : 1000;
+    return life_ms > 0 ? timing_min(TIMING_SECOND_MS, life_ms / 8) : TIMING_SECOND_MS;
 }
 
 int64_t srt_acquire_refill_ms(int64_t life_ms)

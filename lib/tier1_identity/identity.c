@@ -71,7 +71,7 @@ static enum srt_step identity_unanswered(struct srt_exchange *x)
 static enum srt_step identity_not_jwt(struct srt_exchange *x)
 {
     return identity_refuse(
-        x, SRT_CLASS_PROTOCOL,
+        x, SRT_CLASS_CONFIG,
         "is not a JWT (three base64url parts between dots): is it the "
         "right file?");
 }
@@ -136,11 +136,11 @@ static enum srt_step identity_claims(struct srt_exchange *x,
     if (srt_json_type(claims, SRT_JSON_ROOT) != SRT_JSON_OBJECT)
         return identity_not_jwt(x);
     if (identity_exp(&grant->not_after_wall_ms, claims) != 0)
-        return identity_refuse(x, SRT_CLASS_PROTOCOL, "has an \"exp\" that is no time");
+        return identity_refuse(x, SRT_CLASS_CONFIG, "has an \"exp\" that is no time");
     if (grant->not_after_wall_ms != 0 && grant->not_after_wall_ms <= x->wall_ms) {
         srt_text_clean(path, sizeof(path), x->ref->path, strlen(x->ref->path));
         return srt_step_fail(
-            x, SRT_CLASS_CONFIG,
+            x, SRT_CLASS_LOGIN,
             "identity: the token in %s expired at %s: is it projected anew?", path,
             srt_rfc3339_format(when, sizeof(when), grant->not_after_wall_ms));
     }

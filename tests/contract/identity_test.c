@@ -96,7 +96,7 @@ static void the_end_of_a_token(void **state)
 {
     static const struct {
         const char *claims;
-        int64_t end_ms; /* -1: PROTOCOL */
+        int64_t end_ms; /* -1: CONFIG */
     } table[] = {
         {"{}", 0},
         {"{\"exp\":1700000600.75}", 1700000600000LL},
@@ -120,7 +120,7 @@ static void the_end_of_a_token(void **state)
         contract_run(&run, &c);
         assert_int_equal(run.step, table[i].end_ms < 0 ? SRT_FAIL : SRT_DONE);
         if (run.step == SRT_FAIL)
-            assert_int_equal(run.x.failure.failure_class, SRT_CLASS_PROTOCOL);
+            assert_int_equal(run.x.failure.failure_class, SRT_CLASS_CONFIG);
         else
             assert_int_equal(run.x.grant.not_after_wall_ms, table[i].end_ms);
         contract_end(&run);
@@ -134,7 +134,7 @@ static void an_expired_token(void **state)
 
     (void)state;
     contract_run(&run, &c);
-    assert_int_equal(run.x.failure.failure_class, SRT_CLASS_CONFIG);
+    assert_int_equal(run.x.failure.failure_class, SRT_CLASS_LOGIN);
     assert_string_equal(run.x.failure.error.message,
                         "identity: the token in /run/token expired at "
                         "2023-11-14T22:13:20.000Z: is it projected anew?");
@@ -152,11 +152,11 @@ static void what_is_no_token(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
-        assert_int_equal(spoiled(shapes[i]), SRT_CLASS_PROTOCOL);
+        assert_int_equal(spoiled(shapes[i]), SRT_CLASS_CONFIG);
     memset(claims, '[', sizeof(claims));
     claims[1000] = '\0';
     (void)snprintf(deep, sizeof(deep), "%s", jwt(claims, ""));
-    assert_int_equal(spoiled(deep), SRT_CLASS_PROTOCOL);
+    assert_int_equal(spoiled(deep), SRT_CLASS_CONFIG);
     assert_int_equal(spoiled(K " " K), SRT_CLASS_CONFIG);
     assert_int_equal(spoiled("a.e30.b\nc"), SRT_CLASS_CONFIG);
     assert_int_equal(spoiled("a.e30.b\n\n"), SRT_CLASS_CONFIG);
@@ -172,7 +172,7 @@ static void a_nul_in_it(void **state)
     assert_int_equal(
         contract_spoiled(&c,
                          (struct contract_reply){0, .body = "a.e30.b\0c", .len = 9}),
-        SRT_CLASS_PROTOCOL);
+        SRT_CLASS_CONFIG);
 }
 
 static void a_file_that_everybody_may_write(void **state)

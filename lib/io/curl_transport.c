@@ -104,10 +104,26 @@ static const struct {
 #endif
 };
 
+/* A handshake that the network ended, not the peers. Everything else counts as a peer
+ * that can't be trusted: a forged certificate with the right names fails with a mere
+ * "bad signature" (seen), and must never pass for an outage. */
+static int curl_transport_was_cut(const struct srt_http_exchange *x)
+{
+    static const char *const signs[] = {"SSL_ERROR_SYSCALL", "SSL_ERROR_ZERO_RETURN",
+                                        "unexpected eof", "Connection reset",
+                                        "Broken pipe"};
+    size_t i;
+
+    for (i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
+        if (strstr(x->error_text, signs[i]) != NULL)
+            return 1;
+    }
+    return 0;
+}
+
 static enum srt_outcome curl_transport_outcome(const struct srt_http_exchange *x,
                                                CURLcode code)
 {
-    long verify = 0;
     size_t i;
 
     if (x->refused != 0)
@@ -120,9 +136,7 @@ static enum srt_outcome curl_transport_outcome(const struct srt_http_exchange *x
         if (curl_transport_outcomes[i].code == code)
             return curl_transport_outcomes[i].outcome;
     }
-    /* 1 stands for a handshake that never came to verify. */
-    (void)curl_easy_getinfo(x->easy, CURLINFO_SSL_VERIFYRESULT, &verify);
-    if (code == CURLE_SSL_CONNECT_ERROR && verify > 1)
+    if (code == CURLE_SSL_CONNECT_ERROR && !curl_transport_was_cut(x))
         return SRT_OUTCOME_TLS;
     return x->head.began ? SRT_OUTCOME_TRUNCATED : SRT_OUTCOME_UNREACHABLE;
 }

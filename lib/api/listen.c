@@ -88,7 +88,7 @@ static void listen_settled(void *self, struct srt_secret *secret, enum srt_settl
     if (error != NULL) {
         managed->failure = *error;
         managed->failure_final = how == SRT_SETTLED_FAILED;
-    } else if (how == SRT_SETTLED_PUBLISHED || how == SRT_SETTLED_CONFIRMED) {
+    } else {
         srt_error_clear(&managed->failure);
         managed->failure_final = 0;
         managed->expired = 0;

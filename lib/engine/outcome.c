@@ -375,12 +375,30 @@ void srt_node_unchanged(struct srt_engine *engine, struct srt_node *node)
     outcome_settle(engine, node, SRT_SETTLED_UNCHANGED);
 }
 
+/* Refused again before its successor's next try: that is not hastened, and whoever
+ * waits learns why there is none. */
+static void outcome_rejected_again(struct srt_engine *engine, struct srt_node *node)
+{
+    struct srt_list *it, *tmp;
+    struct srt_secret *secret;
+
+    if (node->task != NULL || node->candidate != NULL || node->acquiring ||
+        node->asked_login != 0 || node->failure.failure_class == SRT_CLASS_NONE)
+        return;
+    SRT_EACH_SECRET_OF(node, secret, it, tmp)
+    srt_secret_failed(engine, secret, node);
+}
+
 void srt_node_reject(struct srt_engine *engine, struct srt_node *node)
 {
     const struct srt_lease *lease = node->current;
 
-    if (node->rejected || lease == NULL)
+    if (lease == NULL)
         return;
+    if (node->rejected) {
+        outcome_rejected_again(engine, node);
+        return;
+    }
     node->rejected = 1;
     if (lease->grant.revocable && node->provider->check != NULL)
         srt_machine_feed(engine, node, SRT_EVENT_SUSPECTED);

@@ -95,7 +95,9 @@ def test_a_refused_jwt_is_a_login_error_with_a_next_step(rig: Rig, start_probe: 
     mark = rig.bao.mark()
     probe = start_probe()
     answer = first_read(rig, probe, role, auth)
-    assert (answer["status"], answer["http_status"]) == ("login", 400)
+    assert answer["status"] == "login"
+    # What is wrong by its own account is not even sent.
+    assert answer["http_status"] == (0 if why == "expired" else 400)
     assert answer["ms"] < 5000, "a refusal is known at once"
     assert "\n" not in answer["message"] and len(answer["message"]) > 20
     time.sleep(3)
@@ -131,7 +133,7 @@ def test_white_space_around_a_token(rig: Rig, start_probe: Probes, method: str, 
     if good:
         assert answer["status"] == "ok", answer["message"]
     else:
-        assert answer["status"] in ("config", "login"), answer
+        assert answer["status"] in ("config", "login", "protocol"), answer
         assert path.name in answer["message"] or str(path.parent)[:20] in answer["message"]
         assert answer["ms"] < 5000
 

@@ -124,12 +124,9 @@ def test_a_working_value_that_is_refused_for_ever_does_not_hammer(
     opened(rig, probe, role)
     mark = rig.bao.mark()
     end = time.monotonic() + 10
-    reports = 0
     while time.monotonic() < end:
         probe("reject", 403)
-        reports += 1
         time.sleep(0.02)
-    assert reports >= 3
     assert len(answered(rig.bao, f"database/creds/{role}", mark)) <= 6
     assert len(answered(rig.bao, "auth/jwt/login", mark)) <= 1
 
@@ -156,7 +153,7 @@ def test_denied_says_what_to_do_and_keeps_nothing(rig: Rig, start_probe: Probes)
     probe.must_open(rig.config(role, rig.jwt_login(f"login-{role}", policy="nothing")))
     answer = probe("read")
     assert (answer["status"], answer["http_status"]) == ("denied", 403)
-    assert role in answer["message"] and answer["request_id"]
+    assert role in answer["message"] and "policy" in answer["message"]
     assert rig.postgres.roles(role) == []
 
 

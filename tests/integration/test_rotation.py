@@ -9,7 +9,9 @@ import pytest
 
 import setup_bao
 from probe import Probe
-from scenario import answered, failures, gaps, kinds, margin_s, overlap_s, wait_no_users
+from process import wait_until
+from scenario import (GONE_WITHIN_S, answered, failures, gaps, kinds, margin_s, overlap_s,
+                      wait_no_users)
 from servers import Rig
 
 Probes = Callable[..., Probe]
@@ -62,8 +64,9 @@ def test_a_replaced_user_is_gone_after_the_overlap(rig: Rig, start_probe: Probes
     drained = probe.wait_event("drained", 10, old_generation=1)
     assert drained["old_generation"] == reload["old_generation"]
     assert time.monotonic() - replaced <= overlap_s(6) + 3
-    users = rig.postgres.roles(role)
-    assert old not in users and len(users) == 1
+    wait_until(lambda: old not in rig.postgres.roles(role), "the old user is gone",
+               GONE_WITHIN_S)
+    assert len(rig.postgres.roles(role)) == 1
 
 
 def test_drained_gives_the_old_lease_back_at_once(rig: Rig, start_probe: Probes) -> None:
@@ -76,8 +79,8 @@ def test_drained_gives_the_old_lease_back_at_once(rig: Rig, start_probe: Probes)
     second = probe.ok("read")["value"]
     assert second["username"] != old and second["generation"] == 2
     probe.ok("drained", 1)
-    wait_no_others = [second["username"]]
-    assert rig.postgres.roles(role) == wait_no_others
+    wait_until(lambda: rig.postgres.roles(role) == [second["username"]],
+               "only the new user is left", GONE_WITHIN_S)
 
 
 def test_a_login_that_ends_first_is_told(rig: Rig, start_probe: Probes) -> None:

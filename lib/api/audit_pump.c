@@ -384,15 +384,17 @@ int64_t srt_pump_turn(struct srt_pump *pump, int64_t boot_ms)
     struct srt_ticket *ticket;
     int64_t next = SRT_NEVER;
     int status = 0;
+    int answered = 0;
 
     while ((ticket = pump_overdue(pump, boot_ms, &status, &next)) != NULL) {
         if (!pump->hooked_late)
             srt_event_warning(pump->client, SECRETRT_ERR_AUDIT,
                               "an audit sink is slower than 1 s and is not waited for");
         pump->hooked_late = 1;
+        answered = 1;
         srt_engine_answered(pump->client->engine, ticket, status);
     }
-    return next;
+    return answered ? boot_ms : next; /* the engine has more to do now */
 }
 
 void srt_pump_hash(const struct srt_pump *pump, char *out, size_t cap,

@@ -328,7 +328,7 @@ static void secret_told(struct srt_engine *engine, struct srt_secret *secret,
     snprintf(message, sizeof(message), "%.60s: generation %llu from %.100s",
              secret->spec->name, (unsigned long long)secret->generation,
              secret->published->node->ref.text);
-    if (!first) {
+    if (secret->generation > 1) {
         srt_record_lease(&record, engine, secret->published->node, secret->published,
                          "secret.replace");
         record.name = secret->spec->name;

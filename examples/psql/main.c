@@ -9,6 +9,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+/* session_give_back has waited already. */
+#define MAIN_CLOSE_MS 100
+
 /* The library's log, for --verbose. Never a secret byte. */
 static void main_log(int level, const char *message, void *data)
 {
@@ -37,6 +40,7 @@ static int main_open(struct session *session)
     options.flags = SECRETRT_OPEN_NOWAIT; /* Ctrl-C works while we wait */
     options.config_file = session->options->config_file;
     options.service = "secretrt-psql";
+    options.close_timeout_ms = MAIN_CLOSE_MS;
     if (session->options->verbose)
         options.log = main_log;
     secret.fields = "username password";
@@ -51,12 +55,45 @@ static int main_open(struct session *session)
     return -1;
 }
 
+/* The sources of a name, out of the report of the configuration. */
+static void main_print_sources(const char *config, const char *name)
+{
+    const char *at = strstr(config, "\"secrets\":{");
+    char key[128];
+    int n = snprintf(key, sizeof(key), "\"%s\":{\"sources\":[", name);
+
+    at = at != NULL && n > 0 && (size_t)n < sizeof(key) ? strstr(at, key) : NULL;
+    if (at == NULL)
+        return;
+    at += n;
+    while (*at == '"') {
+        size_t len = strcspn(at + 1, "\"");
+
+        printf("source   %.*s\n", (int)len, at + 1);
+        at += len + 1;
+        at += strspn(at, "\",");
+        if (*at == ']')
+            break;
+        at--;
+    }
+}
+
 static int main_print_refs(struct session *session, const struct target *target)
 {
+    const char *name = session->options->secret;
     struct secretrt_error e;
     char *config = NULL;
 
-    printf("secret   %s\n", session->options->secret);
+    if (secretrt_report(&config, session->client, SECRETRT_REPORT_CONFIG_JSON, &e) !=
+        0) {
+        options_complain("%s", e.message);
+        return WRAP_EXIT_FAILED;
+    }
+    printf("secret   %s\n", name);
+    if (strstr(name, "://") != NULL)
+        printf("source   %s\n", name);
+    else
+        main_print_sources(config, name);
     printf("program  %s\n", session->program.path);
     for (const char *at = target->service; *at != '\0';) {
         size_t len = strcspn(at, "\n");
@@ -66,12 +103,8 @@ static int main_print_refs(struct session *session, const struct target *target)
     }
     for (size_t i = 0; i < target->places; i++)
         printf("passfile %s(username):(password)\n", target->place[i]);
-    if (secretrt_report(&config, session->client, SECRETRT_REPORT_CONFIG_JSON, &e) !=
-        0) {
-        options_complain("%s", e.message);
-        return WRAP_EXIT_FAILED;
-    }
-    printf("config   %s\n", config);
+    if (session->options->verbose)
+        printf("config   %s\n", config);
     secretrt_text_free(config);
     return 0;
 }

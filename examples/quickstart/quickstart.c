@@ -61,7 +61,7 @@ static void *demo_query(void *data)
 
     while (!atomic_load(&demo->stop)) {
         if (pool_query(&demo->pool, DEMO_SQL, why, sizeof(why)) != 0)
-            timeline_note(&demo->timeline, "failed", "query: %.200s", why);
+            timeline_note(&demo->timeline, "failed", 0, "query: %.200s", why);
         demo_sleep_ms(DEMO_QUERY_EVERY_MS);
     }
     return NULL;
@@ -74,25 +74,41 @@ static void *demo_login(void *data)
 
     while (!atomic_load(&demo->stop)) {
         if (pool_login(&demo->pool, DEMO_SQL, why, sizeof(why)) != 0)
-            timeline_note(&demo->timeline, "failed", "login: %.200s", why);
+            timeline_note(&demo->timeline, "failed", 0, "login: %.200s", why);
         demo_sleep_ms(DEMO_LOGIN_EVERY_MS);
     }
     return NULL;
 }
 
-/* On the library's dispatcher thread. A pool acts on RELOAD, well within left_ms. */
+/* A new generation serves: what was made with the old one goes, well within the left_ms
+ * that it drains. */
+static void demo_replaced(struct demo *demo, const struct secretrt_event *event)
+{
+    int closed = pool_drain(&demo->pool);
+
+    if (event->generation <= 1)
+        return;
+    if (event->kind == SECRETRT_EVENT_RELOAD)
+        timeline_note(&demo->timeline, "replaced", event->generation,
+                      "serves now; %d idle connections drained, the rest within %.1f s",
+                      closed, (double)event->left_ms / 1000);
+    else /* READY: nothing was live any more */
+        timeline_note(&demo->timeline, "replaced", event->generation, "serves now");
+}
+
+/* On the library's dispatcher thread. */
 static int demo_on_event(const struct secretrt_event *event, void *data)
 {
     struct demo *demo = data;
 
-    if (event->kind == SECRETRT_EVENT_RELOAD)
-        timeline_note(&demo->timeline, "drained",
-                      "%d idle connections closed, busy ones follow; %.1f s are left",
-                      pool_drain(&demo->pool), (double)event->left_ms / 1000);
+    if (event->kind == SECRETRT_EVENT_READY || event->kind == SECRETRT_EVENT_RELOAD)
+        demo_replaced(demo, event);
+    else if (event->kind == SECRETRT_EVENT_DRAINED)
+        timeline_note(&demo->timeline, "revoked", event->old_generation, "given back");
     else if (event->kind == SECRETRT_EVENT_EXPIRING ||
              event->kind == SECRETRT_EVENT_EXPIRED ||
              event->kind == SECRETRT_EVENT_FAILED)
-        timeline_note(&demo->timeline, "warning", "%s", event->message);
+        timeline_note(&demo->timeline, "warning", 0, "%s", event->message);
     return 0;
 }
 
@@ -111,7 +127,7 @@ static void demo_status(struct demo *demo)
     const struct pool *pool = &demo->pool;
 
     timeline_note(
-        &demo->timeline, "running",
+        &demo->timeline, "running", 0,
         "%" PRIuFAST64 " queries, %" PRIuFAST64 " logins, %" PRIuFAST64 " failed",
         atomic_load(&pool->queries), atomic_load(&pool->logins),
         atomic_load(&pool->queries_failed) + atomic_load(&pool->logins_failed));
@@ -188,15 +204,16 @@ static int demo_close(struct demo *demo)
     if (demo->db != NULL)
         demo_learn(demo);
     start_ms = timeline_elapsed_ms(&demo->timeline);
-    timeline_note(&demo->timeline, "closing", "everything goes back");
+    atomic_store(&demo->timeline.closing, 1);
+    timeline_note(&demo->timeline, "closing", 0, "everything goes back");
     secretrt_secret_close(demo->db);
     pool_close(&demo->pool);
     if (demo->client != NULL)
         rc = secretrt_shutdown(demo->client, DEMO_CLOSE_MS, &e);
     if (rc != 0)
-        timeline_note(&demo->timeline, "failed", "close: %s", e.message);
+        timeline_note(&demo->timeline, "failed", 0, "close: %s", e.message);
     secretrt_close(demo->client);
-    timeline_note(&demo->timeline, "closed", "after %d ms",
+    timeline_note(&demo->timeline, "closed", 0, "after %d ms",
                   (int)(timeline_elapsed_ms(&demo->timeline) - start_ms));
     timeline_flush(&demo->timeline, 1);
     return rc;
@@ -229,9 +246,11 @@ static void demo_count_audit(const char *path)
     }
     if (file != NULL)
         fclose(file);
-    printf("  audit records:       ");
+    printf("  audit records:        ");
     for (int i = 0; i < events; i++)
-        printf("%s%s %lu", i > 0 ? ", " : "", name[i], count[i]);
+        printf("%s%s %lu",
+               i > 0 ? (i % 4 == 0 ? ",\n                        " : ", ") : "",
+               name[i], count[i]);
     printf("%s\n", events == 0 ? "none" : "");
 }
 

@@ -48,7 +48,8 @@ static void timeline_add(struct timeline *timeline, const char *what,
     pthread_mutex_unlock(&timeline->lock);
 }
 
-void timeline_note(struct timeline *timeline, const char *what, const char *format, ...)
+void timeline_note(struct timeline *timeline, const char *what, uint64_t generation,
+                   const char *format, ...)
 {
     char detail[TIMELINE_LINE];
     va_list args;
@@ -56,7 +57,7 @@ void timeline_note(struct timeline *timeline, const char *what, const char *form
     va_start(args, format);
     vsnprintf(detail, sizeof(detail), format, args);
     va_end(args);
-    timeline_add(timeline, what, 0, detail);
+    timeline_add(timeline, what, generation, detail);
 }
 
 void timeline_learn(struct timeline *timeline, const struct secretrt_value *value)
@@ -103,6 +104,8 @@ int timeline_audit(const struct secretrt_audit_record *record, void *data)
     if (strcmp(event, "secret.reject") == 0) {
         timeline_add(timeline, "rejected", record->generation,
                      "the database refused it, and we said so");
+    } else if (strcmp(event, "lease.lost") == 0 || strcmp(event, "lease.expire") == 0) {
+        timeline_add(timeline, "lost", record->generation, record->reason);
     } else if (strcmp(record->outcome, "success") != 0) {
         snprintf(detail, sizeof(detail), "%s: %s", event, record->reason);
         timeline_add(timeline, "failed", 0, detail);
@@ -117,9 +120,7 @@ int timeline_audit(const struct secretrt_audit_record *record, void *data)
         timeline_add_granted(timeline, "acquired", record);
     } else if (strcmp(event, "lease.renew") == 0) {
         timeline_add_granted(timeline, "renewed", record);
-    } else if (strcmp(event, "secret.replace") == 0) {
-        timeline_add(timeline, "replaced", record->generation, "now serves");
-    } else if (strcmp(event, "lease.revoke") == 0) {
+    } else if (strcmp(event, "lease.revoke") == 0 && atomic_load(&timeline->closing)) {
         timeline_add(timeline, "revoked", record->generation, "given back");
     } else if (strcmp(event, "auth.revoke") == 0) {
         timeline_add(timeline, "logged out", 0, "and all that was made with the login");
@@ -133,7 +134,8 @@ static const char *timeline_colour(const struct timeline *timeline, const char *
         const char *what, *colour;
     } table[] = {{"acquired", "\033[32m"},   {"renewed", "\033[36m"},
                  {"replaced", "\033[1;34m"}, {"rejected", "\033[33m"},
-                 {"revoked", "\033[35m"},    {"failed", "\033[1;31m"}};
+                 {"lost", "\033[33m"},       {"revoked", "\033[35m"},
+                 {"failed", "\033[1;31m"}};
 
     for (size_t i = 0; timeline->colours && i < sizeof(table) / sizeof(table[0]); i++) {
         if (strcmp(table[i].what, what) == 0)

@@ -6,6 +6,7 @@
 #include <secretrt/secretrt.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #define TIMELINE_NAMES 64
@@ -27,8 +28,9 @@ struct timeline {
     uint64_t generation[TIMELINE_NAMES];
     struct timeline_entry entry[TIMELINE_PENDING];
     size_t pending;
-    uint64_t created; /* lease.acquire */
-    uint64_t lost;    /* lines that did not fit */
+    atomic_int closing; /* before, the event DRAINED tells what was given back */
+    uint64_t created;   /* lease.acquire */
+    uint64_t lost;      /* lines that did not fit */
 };
 
 void timeline_init(struct timeline *timeline);
@@ -38,9 +40,9 @@ int64_t timeline_elapsed_ms(const struct timeline *timeline);
 int timeline_audit(const struct secretrt_audit_record *record, void *data);
 /* Whose name a generation has: the audit does not tell. */
 void timeline_learn(struct timeline *timeline, const struct secretrt_value *value);
-/* A line of the program's own. */
-void timeline_note(struct timeline *timeline, const char *what, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* A line of the program's own; generation: whose user name it shows, or 0. */
+void timeline_note(struct timeline *timeline, const char *what, uint64_t generation,
+                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* Prints what is known by now; all: also lines whose name is not. One thread. */
 void timeline_flush(struct timeline *timeline, int all);
 

@@ -40,7 +40,7 @@ def test_no_query_and_no_login_fails_and_nothing_is_left() -> None:
     assert number(text, "failed logins") == 0
     assert number(text, "users created") >= 2
     assert number(text, "left in PostgreSQL") == 0
-    for what in ("acquired", "renewed", "OPERATOR", "rejected", "replaced", "revoked"):
+    for what in ("acquired", "renewed", "OPERATOR", "rejected", "replaced", "logged out"):
         assert re.search(rf"^ *\d+\.\d s  {what} ", text, re.MULTILINE), f"{what}:\n{text}"
     assert re.search(r"audit records: .*lease\.acquire \d", text)
     assert "\033[" not in text  # colours are for terminals

@@ -250,8 +250,8 @@ void srt_client_leave(struct secretrt_client *client)
 }
 
 /* In a forked child nothing is opened before somebody asks for it. */
-void srt_client_ask(struct secretrt_client *client, struct srt_managed *managed,
-                    unsigned ask)
+uint64_t srt_client_ask(struct secretrt_client *client, struct srt_managed *managed,
+                        unsigned ask)
 {
     if (!managed->opened && ask != SRT_ASK_CLOSE) {
         managed->opened = 1;
@@ -260,7 +260,9 @@ void srt_client_ask(struct secretrt_client *client, struct srt_managed *managed,
     if (managed->asks == 0)
         srt_list_append(&client->dirty, &managed->dirty);
     managed->asks |= ask;
+    managed->asked_at = ++client->asked;
     srt_loop_wake(client->loop);
+    return managed->asked_at;
 }
 
 /* ---- closing ---- */

@@ -64,19 +64,21 @@ struct srt_managed {
     struct srt_target target;  /* when it is read by name */
     int by_name;               /* 1: managed until the client closes */
     int opened;                /* the renewal thread has been told of it */
-    unsigned callers; /* calls and verifications that look at it: not freed before */
-    unsigned asks;    /* enum srt_ask */
+    unsigned callers;  /* calls and verifications that look at it: not freed before */
+    unsigned asks;     /* enum srt_ask */
+    uint64_t asked_at; /* the latest ask, and the latest that was taken up */
+    uint64_t taken_at;
     uint64_t reject_generation;
     int reject_status;
     uint64_t drained[SRT_DRAINED_MAX];
     unsigned n_drained;
     /* what the renewal thread said last */
-    uint64_t settled_at;           /* client->settles then */
-    uint64_t unchanged_at;         /* the last time that it said: unchanged */
+    uint64_t answered_at;          /* the last ask that it has answered */
+    uint64_t unchanged_at;         /* the last that it has answered by: unchanged */
     struct secretrt_error failure; /* status 0: none since the last publication */
     int failure_final;
-    int expired; /* it was live once, and ended */
-    int pending; /* a call that did not wait is owed an event, also for "unchanged" */
+    int expired;         /* it was live once, and ended */
+    uint64_t pending_at; /* the ask of a call that did not wait: it is owed an event */
     struct srt_bundle *recent[SRT_RECENT_MAX]; /* for redaction; the latest first */
     struct srt_answer *answer; /* its candidate waits for secretrt_secret_verdict */
 };
@@ -113,7 +115,7 @@ struct secretrt_client {
     enum srt_client_state state;
     uint32_t stamp;   /* srt_fork_stamp() of the process that runs its thread */
     unsigned callers; /* inside a call that waits */
-    uint64_t settles; /* counts what the renewal thread said of its secrets */
+    uint64_t asked;   /* counts asks: each has its number */
     struct srt_config *config;
     struct srt_listener listener;
     struct srt_loop *loop;
@@ -147,8 +149,9 @@ struct secretrt_client {
 /* client.c */
 int srt_client_ready(struct secretrt_client *client,
                      struct secretrt_error *err); /* begins afresh in a forked child */
-void srt_client_ask(struct secretrt_client *client, struct srt_managed *managed,
-                    unsigned ask);                     /* lock held */
+/* Lock held; the number of this ask. */
+uint64_t srt_client_ask(struct secretrt_client *client, struct srt_managed *managed,
+                        unsigned ask);
 void srt_client_leave(struct secretrt_client *client); /* a caller less; lock held */
 void srt_client_log(struct secretrt_client *client, int level, const char *message);
 int srt_client_start(struct secretrt_client *client, struct secretrt_error *err);
@@ -172,8 +175,8 @@ int srt_managed_is_closed(const struct srt_managed *managed); /* no holder is le
 struct srt_wait {
     struct secretrt_call *call; /* NULL: the client's defaults */
     int64_t until_ms;
-    uint64_t since; /* CALL_FRESH: client->settles when the store was asked */
-    int asked;      /* it was: `since` holds */
+    uint64_t
+        asked; /* the number under which the renewal thread was asked; 0: not yet */
 };
 int srt_wait_value(struct secretrt_value **out, struct srt_managed *managed,
                    struct srt_wait *wait, struct secretrt_error *err);
@@ -187,6 +190,8 @@ int64_t srt_call_deadline_ms(const struct secretrt_client *client,
 
 /* listen.c: what the engine says */
 void srt_listen_init(struct secretrt_client *client);
+void srt_listen_settle(struct srt_managed *managed, enum srt_settled how,
+                       const struct secretrt_error *error);
 void srt_listen_answers_drop(struct secretrt_client *client);
 void srt_answer_free(struct srt_answer *answer);
 

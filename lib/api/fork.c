@@ -171,11 +171,13 @@ static void fork_reset_secret(struct srt_managed *managed)
     managed->callers = 0;
     managed->asks = 0;
     managed->n_drained = 0;
-    managed->settled_at = 0;
+    managed->asked_at = 0;
+    managed->taken_at = 0;
+    managed->answered_at = 0;
     managed->unchanged_at = 0;
     managed->failure_final = 0;
     managed->expired = 0;
-    managed->pending = 0;
+    managed->pending_at = 0;
     srt_error_clear(&managed->failure);
 }
 
@@ -215,7 +217,7 @@ static void fork_leave_threads(struct secretrt_client *client)
     client->close_in_callback = 0;
     client->unreturned = 0;
     client->callers = 0;
-    client->settles = 0;
+    client->asked = 0;
     srt_cond_init(&client->changed);
 }
 

@@ -43,9 +43,10 @@ static void listen_owed(struct secretrt_client *client, struct srt_managed *mana
                                 .message = "the store still holds the same value"};
     const struct secretrt_value *live;
 
-    if (how == SRT_SETTLED_TRYING || !managed->pending)
+    if (how == SRT_SETTLED_TRYING || managed->pending_at == 0 ||
+        managed->pending_at > managed->taken_at)
         return;
-    managed->pending = 0;
+    managed->pending_at = 0;
     if (how == SRT_SETTLED_PUBLISHED)
         return;
     if (error != NULL) {
@@ -74,17 +75,16 @@ static void listen_post(struct srt_answer *answer, int status)
     srt_loop_post(answer->client->loop, &answer->job);
 }
 
-static void listen_settled(void *self, struct srt_secret *secret, enum srt_settled how,
-                           const struct secretrt_error *error)
+void srt_listen_settle(struct srt_managed *managed, enum srt_settled how,
+                       const struct secretrt_error *error)
 {
-    struct secretrt_client *client = self;
-    struct srt_managed *managed = srt_secret_data(secret);
+    struct secretrt_client *client = managed->client;
     struct srt_answer *answer = NULL;
 
     srt_lock_take(&client->lock);
-    managed->settled_at = ++client->settles;
+    managed->answered_at = managed->taken_at;
     if (how == SRT_SETTLED_UNCHANGED)
-        managed->unchanged_at = client->settles;
+        managed->unchanged_at = managed->taken_at;
     if (error != NULL) {
         managed->failure = *error;
         managed->failure_final = how == SRT_SETTLED_FAILED;
@@ -105,6 +105,13 @@ static void listen_settled(void *self, struct srt_secret *secret, enum srt_settl
         listen_post(answer, SECRETRT_ERR_CANCELLED);
 }
 
+static void listen_settled(void *self, struct srt_secret *secret, enum srt_settled how,
+                           const struct secretrt_error *error)
+{
+    (void)self;
+    srt_listen_settle(srt_secret_data(secret), how, error);
+}
+
 static void listen_notice(void *self, struct srt_secret *secret,
                           const struct srt_notice *notice)
 {
@@ -114,8 +121,6 @@ static void listen_notice(void *self, struct srt_secret *secret,
     srt_lock_take(&client->lock);
     if (notice->kind == SECRETRT_EVENT_EXPIRED)
         managed->expired = 1;
-    if (notice->kind == SECRETRT_EVENT_READY || notice->kind == SECRETRT_EVENT_RELOAD)
-        managed->pending = 0;
     listen_push(client, managed, notice);
     srt_lock_give(&client->lock);
 }

@@ -174,6 +174,7 @@ static struct srt_managed *managed_take(struct secretrt_client *client,
         memcpy(order->drained, managed->drained, sizeof(order->drained));
         order->n_drained = managed->n_drained;
         managed->n_drained = 0;
+        managed->taken_at = managed->asked_at;
         managed->asks &= SRT_ASK_CLOSE; /* stays: nobody finds it any more */
         if (client->state != SRT_CLIENT_OPEN)
             order->asks &= SRT_ASK_CLOSE;
@@ -186,15 +187,10 @@ static struct srt_managed *managed_take(struct secretrt_client *client,
 static void managed_fail(struct srt_managed *managed,
                          const struct secretrt_error *error)
 {
-    struct secretrt_client *client = managed->client;
-
-    srt_lock_take(&client->lock);
+    srt_lock_take(&managed->client->lock);
     managed->opened = 0;
-    managed->failure = *error;
-    managed->failure_final = 1;
-    managed->settled_at = ++client->settles;
-    srt_cond_signal_all(&client->changed);
-    srt_lock_give(&client->lock);
+    srt_lock_give(&managed->client->lock);
+    srt_listen_settle(managed, SRT_SETTLED_FAILED, error);
 }
 
 static void managed_close(struct secretrt_client *client, struct srt_managed *managed)

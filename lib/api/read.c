@@ -238,15 +238,17 @@ static void read_many_ask(const struct secretrt_item *items, size_t n,
                           struct secretrt_client *client, struct srt_wait *wait)
 {
     struct srt_managed *managed = NULL;
+    uint64_t asked;
 
     srt_lock_take(&client->lock);
-    wait->since = client->settles;
-    wait->asked = 1;
-    for (size_t i = 0; i < n; i++)
-        if (srt_managed_get(&managed, client, items[i].name, NULL, NULL) == 0) {
-            managed->by_name = 1;
-            srt_client_ask(client, managed, srt_call_ask(wait->call));
-        }
+    for (size_t i = 0; i < n; i++) {
+        if (srt_managed_get(&managed, client, items[i].name, NULL, NULL) != 0)
+            continue;
+        managed->by_name = 1;
+        asked = srt_client_ask(client, managed, srt_call_ask(wait->call));
+        if (wait->asked == 0)
+            wait->asked = asked; /* the others' are higher */
+    }
     srt_lock_give(&client->lock);
 }
 

@@ -161,7 +161,7 @@ static int wait_record(struct srt_managed *managed, const struct secretrt_call *
 
 /* 1: the call goes on waiting; otherwise *rc is its answer. Lock held. */
 static int wait_goes_on(struct srt_managed *managed, struct secretrt_call *call,
-                        int *rc, struct secretrt_error *err)
+                        uint64_t asked, int *rc, struct secretrt_error *err)
 {
     struct secretrt_client *client = managed->client;
     const char *name = managed->spec->name;
@@ -177,7 +177,7 @@ static int wait_goes_on(struct srt_managed *managed, struct secretrt_call *call,
     else
         return 1;
     if (*rc == SECRETRT_ERR_PENDING)
-        managed->pending = 1;
+        managed->pending_at = asked;
     return 0;
 }
 
@@ -189,7 +189,7 @@ static int wait_look(struct secretrt_value **out, struct srt_managed *managed,
 
     *rc = 0;
     if (managed->client->state != SRT_CLIENT_OPEN ||
-        (fresh && managed->settled_at <= wait->since))
+        (fresh && managed->answered_at < wait->asked))
         return 0;
     *out = wait_live(managed, wait_named(wait->call) ? 0 : 1);
     if (*out == NULL && managed->failure_final && managed->failure.status != 0)
@@ -210,12 +210,10 @@ static int wait_locked(struct secretrt_value **out, struct srt_managed *managed,
     struct secretrt_client *client = managed->client;
     int rc = 0;
 
-    if (client->state == SRT_CLIENT_OPEN && !wait->asked) {
-        wait->since = client->settles;
-        srt_client_ask(client, managed, srt_call_ask(wait->call));
-    }
+    if (client->state == SRT_CLIENT_OPEN && wait->asked == 0)
+        wait->asked = srt_client_ask(client, managed, srt_call_ask(wait->call));
     while (!wait_look(out, managed, wait, &rc, err)) {
-        if (!wait_goes_on(managed, wait->call, &rc, err))
+        if (!wait_goes_on(managed, wait->call, wait->asked, &rc, err))
             return rc;
         if (!srt_cond_wait_until(&client->changed, &client->lock, wait->until_ms))
             return wait_late(out, managed, wait, err);
@@ -298,11 +296,10 @@ static enum wait_standing wait_newer(struct secretrt_value **out,
 }
 
 static int wait_reject_locked(struct secretrt_value **out, struct srt_managed *managed,
-                              const struct secretrt_value *refused,
+                              const struct secretrt_value *refused, uint64_t asked,
                               struct secretrt_call *call, struct secretrt_error *err)
 {
     struct secretrt_client *client = managed->client;
-    uint64_t since = client->settles;
     int64_t until_ms = srt_call_deadline_ms(client, call);
     uint64_t generation;
     int rc = 0;
@@ -312,14 +309,14 @@ static int wait_reject_locked(struct secretrt_value **out, struct srt_managed *m
 
         if (standing == WAIT_NEWER)
             return 0;
-        if (managed->unchanged_at > since)
+        if (managed->unchanged_at >= asked)
             return srt_fail(err, SECRETRT_ERR_UNCHANGED,
                             "%s: the store still holds the refused value",
                             managed->spec->name);
-        if ((managed->settled_at > since || standing == WAIT_NONE) &&
+        if ((managed->answered_at >= asked || standing == WAIT_NONE) &&
             managed->failure_final && managed->failure.status != 0)
             return wait_failure(managed, 0, err);
-        if (!wait_goes_on(managed, call, &rc, err))
+        if (!wait_goes_on(managed, call, asked, &rc, err))
             return rc;
         if (!srt_cond_wait_until(&client->changed, &client->lock, until_ms))
             return wait_failure(managed, 1, err);
@@ -332,6 +329,7 @@ int srt_wait_reject(struct secretrt_value **out, struct srt_managed *managed,
 {
     struct secretrt_client *client = managed->client;
     uint64_t generation = 0;
+    uint64_t asked;
     int rc = 0;
 
     srt_lock_take(&client->lock);
@@ -342,9 +340,9 @@ int srt_wait_reject(struct secretrt_value **out, struct srt_managed *managed,
     } else if (wait_newer(out, managed, refused, &generation) != WAIT_NEWER) {
         managed->reject_generation = generation;
         managed->reject_status = http_status;
-        srt_client_ask(client, managed, SRT_ASK_REJECT);
+        asked = srt_client_ask(client, managed, SRT_ASK_REJECT);
         if (out != NULL)
-            rc = wait_reject_locked(out, managed, refused, call, err);
+            rc = wait_reject_locked(out, managed, refused, asked, call, err);
     }
     srt_managed_leave(managed);
     srt_lock_give(&client->lock);

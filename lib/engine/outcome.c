@@ -220,13 +220,45 @@ static void outcome_restamp_children(struct srt_engine *engine, struct srt_node 
     struct srt_list *it, *tmp;
     struct srt_edge *edge;
 
-    if (!login->plan.login)
-        return;
     SRT_EACH_CHILD_OF(login, edge, it, tmp)
     if (edge->child->current != NULL) {
         srt_lease_restamp(engine, edge->child->current);
         srt_node_schedule(engine, edge->child);
     }
+}
+
+/* Its leases will end with it: who holds their values is told, once. */
+static void outcome_warn_children(struct srt_engine *engine, struct srt_node *login)
+{
+    struct srt_list *it, *tmp, *at, *next;
+    struct srt_edge *edge;
+    struct srt_secret *secret;
+
+    SRT_EACH_CHILD_OF(login, edge, it, tmp)
+    {
+        struct srt_node *node = edge->child;
+
+        if (login->current == NULL || node->current == NULL || node->degraded_told ||
+            node->current->owner[edge->at] != login->current)
+            continue;
+        node->degraded_told = 1;
+        SRT_EACH_SECRET_OF(node, secret, at, next)
+        if (srt_secret_is_on(secret, node))
+            srt_secret_notice(
+                engine, secret, SECRETRT_EVENT_FAILED, login->failure.error.status,
+                srt_lease_end(node->current, NULL), login->failure.error.message);
+    }
+}
+
+/* Told anew when it fails anew. */
+static void outcome_calm_children(struct srt_node *login)
+{
+    struct srt_list *it, *tmp;
+    struct srt_edge *edge;
+
+    SRT_EACH_CHILD_OF(login, edge, it, tmp)
+    if (edge->child->failure.failure_class == SRT_CLASS_NONE)
+        edge->child->degraded_told = 0;
 }
 
 /* Those that passed the gate with it get it; others ask on their own. */
@@ -310,10 +342,12 @@ void srt_node_failed(struct srt_engine *engine, struct srt_node *node)
     SRT_EACH_SECRET_OF(node, secret, it, tmp)
     srt_secret_failed(engine, secret, node);
     node->degraded_told = 1;
-    outcome_restamp_children(engine, node);
     srt_node_wake(engine, node);
-    if (node->plan.login)
-        srt_node_login_answer(engine, node, SRT_LOGIN_UNKNOWN);
+    if (!node->plan.login)
+        return;
+    outcome_restamp_children(engine, node);
+    outcome_warn_children(engine, node);
+    srt_node_login_answer(engine, node, SRT_LOGIN_UNKNOWN);
 }
 
 static void outcome_settle(struct srt_engine *engine, struct srt_node *node,
@@ -352,11 +386,13 @@ void srt_node_extended(struct srt_engine *engine, struct srt_node *node)
     srt_record_lease(&record, engine, node, node->current,
                      node->plan.login ? "auth.renew" : "lease.renew");
     srt_record_node(engine, node, &record);
-    outcome_restamp_children(engine, node);
-    if (node->plan.login)
+    if (node->plan.login) {
+        outcome_calm_children(node);
+        outcome_restamp_children(engine, node);
         srt_node_login_answer(engine, node, SRT_LOGIN_ALIVE);
-    else if (node->rejected)
+    } else if (node->rejected) {
         outcome_judge(engine, node);
+    }
 }
 
 void srt_node_confirmed(struct srt_engine *engine, struct srt_node *node)

@@ -4,6 +4,7 @@
 
 #include "base/heap.h"
 #include "support/world.h"
+#include <stdio.h>
 #include <string.h>
 
 #define LOGIN_PATH "POST /v1/auth/approle/login"

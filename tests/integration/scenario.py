@@ -59,3 +59,11 @@ def failures(loop: dict[str, Any]) -> dict[str, Any]:
     bad = {name: loop[name] for name in ("logins_failed", "queries_failed", "reads_failed")
            if loop[name]}
     return {**bad, "errors": loop["errors"]} if bad or loop["errors"] else {}
+
+
+def check_loop(loop: dict[str, Any], least_logins: int) -> None:
+    """Busy, and nothing failed or had to be repeated."""
+    assert failures(loop) == {}
+    assert loop["logins"] >= least_logins
+    assert loop["queries"] >= loop["logins"]
+    assert loop["logins_rescued"] == 0, "a login was refused and had to be repeated"

@@ -55,7 +55,8 @@ def policies(bao: OpenBao) -> None:
     revoke = 'path "sys/leases/revoke" { capabilities = ["update"] }\n'
     bao.must("PUT", "sys/policies/acl/app", {"policy": read})
     bao.must("PUT", "sys/policies/acl/app-revoke", {"policy": read + revoke})
-    bao.must("PUT", "sys/policies/acl/nothing", {"policy": 'path "nothing" { capabilities = ["read"] }'})
+    bao.must("PUT", "sys/policies/acl/nothing",
+             {"policy": 'path "nothing" { capabilities = ["read"] }'})
 
 
 def kv_engine(bao: OpenBao) -> None:

@@ -363,7 +363,8 @@ def test_proxy_answers_by_itself(rig: Rig, start_proxy: Proxies) -> None:
     proxy.answer(500, b'{"errors":[]}', times=1)
     proxy.answer(429, headers={"Retry-After": date}, times=1)
     proxy.answer(429, headers={"Retry-After": "2"}, times=1)
-    assert [(s, h.get("Retry-After")) for s, _, h in (get(proxy.address + HEALTH) for _ in "1234")] \
+    answers = [get(proxy.address + HEALTH) for _ in range(4)]
+    assert [(status, headers.get("Retry-After")) for status, _, headers in answers] \
         == [(429, "2"), (429, date), (500, None), (200, None)]
     assert get(proxy.address + HEALTH)[0] == 200
     proxy.rewrite(lambda body: body.replace(b"true", b"false"), times=1)

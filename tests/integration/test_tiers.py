@@ -119,7 +119,8 @@ def test_policy_refuses_tier_4(rig: Rig, start_probe: Probes, start_proxy: Proxi
 
 
 def test_policy_refuses_an_only_source_of_tier_4(rig: Rig, start_probe: Probes) -> None:
-    for policy, word in (({"weakest_tier": 3}, "tier"), ({"tier4_until": "2020-01-31"}, "tier4_until")):
+    for policy, word in (({"weakest_tier": 3}, "tier"),
+                         ({"tier4_until": "2020-01-31"}, "tier4_until")):
         probe = start_probe(env=ENV)
         made = rig.config("none", {"method": "token"}, sources=[FALLBACK], policy=policy)
         opened = probe.open(made)

@@ -182,9 +182,10 @@ void srt_cell_forget(struct srt_cell *cell)
         atomic_exchange_explicit(&cell->value, NULL, memory_order_acq_rel);
 
     atomic_store_explicit(&cell->generation, 0, memory_order_release);
-    if (old != NULL)
-        atomic_store_explicit(&old->current, 0, memory_order_relaxed);
-    srt_value_drop(old);
+    if (old == NULL)
+        return;
+    atomic_store_explicit(&old->current, 0, memory_order_relaxed);
+    srt_epoch_retire(&old->retired, value_release); /* who forked may have borrowed it */
 }
 
 void srt_cell_wipe(struct srt_cell *cell)

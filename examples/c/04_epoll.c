@@ -1,5 +1,5 @@
 /* One thread that never blocks: OPEN_NOWAIT makes read answer ERR_PENDING, and an event
- * follows. */
+ * follows. Usage: 04_epoll [SECRET] */
 #include <secretrt/secretrt.h>
 
 #include <stdio.h>
@@ -24,7 +24,7 @@ static void serve(struct secretrt_secret *key, int upstream_status)
     secretrt_value_return(v);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct secretrt_options o = SECRETRT_OPTIONS_INIT;
     struct secretrt_client *client = NULL;
@@ -35,7 +35,7 @@ int main(void)
 
     o.flags = SECRETRT_OPEN_NOWAIT;
     if (secretrt_open(&client, &o, &e) != 0 ||
-        secretrt_secret_open(&key, client, "api", &e) != 0) {
+        secretrt_secret_open(&key, client, argc > 1 ? argv[1] : "api", &e) != 0) {
         fprintf(stderr, "%s\n", e.message);
         secretrt_close(client);
         return 1;
@@ -46,6 +46,7 @@ int main(void)
         struct secretrt_event s = SECRETRT_EVENT_INIT;
         while (secretrt_event_next(&s, client, 0) == 0) {
             printf("%s: %s\n", secretrt_event_name(s.kind), s.message);
+            fflush(stdout);
             if (s.kind == SECRETRT_EVENT_READY || s.kind == SECRETRT_EVENT_RELOAD)
                 serve(s.secret, 200);
         }

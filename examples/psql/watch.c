@@ -133,8 +133,8 @@ static int64_t watch_life_ms(const struct session *session)
 static void watch_warn(struct session *session, int64_t left_ms, int64_t life_ms)
 {
     session_say(session, "warning: %s can't be renewed, %lld s left (%lld %%)%s%s",
-                watch_user(session->value), (long long)(left_ms / 1000),
-                (long long)(left_ms * 100 / life_ms),
+                watch_user(session->value), (long long)((left_ms + 500) / 1000),
+                (long long)((left_ms * 100 + life_ms / 2) / life_ms),
                 session->reason[0] != '\0' ? ": " : "", session->reason);
 }
 

@@ -90,7 +90,7 @@ void srt_gate_overdue(struct srt_engine *engine, struct srt_lease *candidate)
     candidate->overdue = 1;
     srt_record_lease(&record, engine, candidate->node, candidate, "secret.unverified");
     record.reason = "no verdict came in time";
-    srt_record_node(engine, candidate->node, &record);
+    srt_record_node(engine, candidate->node, candidate, &record);
     srt_engine_log(engine, 4, "%s: published without a verdict",
                    candidate->node->ref.text);
     gate_try(engine, candidate);

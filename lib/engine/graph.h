@@ -165,9 +165,9 @@ enum srt_node_state {
     X(WANT)                                                                            \
     X(RENEW_DUE)                                                                       \
     X(ROTATE_DUE)                                                                      \
-    X(REFRESH_DUE) X(RETRY_DUE) X(LATE) X(END) X(GRANTED) X(SAME) X(RENEWED)           \
-        X(TRUNCATED) X(ALIVE) X(GONE) X(FIXED) X(TRANSIENT) X(FINAL) X(SUSPECTED)      \
-            X(REPLACE) X(CLOSE)
+    X(REFRESH_DUE)                                                                     \
+    X(RETRY_DUE) X(LATE) X(END) X(GRANTED) X(SAME) X(RENEWED) X(TRUNCATED) X(ALIVE)    \
+        X(GONE) X(FIXED) X(TRANSIENT) X(FINAL) X(SUSPECTED) X(REPLACE) X(CLOSE)
 
 enum srt_node_event {
 #define X(name) SRT_EVENT_##name,
@@ -395,8 +395,9 @@ void srt_record_lease(struct srt_record *out, const struct srt_engine *engine,
                       const struct srt_node *node, const struct srt_lease *lease,
                       const char *event);
 void srt_record_failure(struct srt_record *record, const struct srt_failure *failure);
+/* lease: what it is about, for the generation; NULL: the node as such. */
 void srt_record_node(struct srt_engine *engine, struct srt_node *node,
-                     struct srt_record *record);
+                     const struct srt_lease *lease, struct srt_record *record);
 
 #define SRT_EACH_SECRET_OF(node, secret, it, tmp)                                      \
     SRT_LIST_EACH(it, tmp, &(node)->sources)                                           \

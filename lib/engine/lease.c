@@ -179,6 +179,8 @@ int srt_lease_extend(struct srt_engine *engine, struct srt_lease *lease,
 
     lease_granted(engine, lease, task);
     lease->renewals++;
+    srt_text_copy(lease->grant.request_id, sizeof(lease->grant.request_id),
+                  task->x.grant.request_id); /* the audit joins on the latest */
     if (short_of)
         lease->max_end_ms = lease->not_after_ms;
     srt_lease_restamp(engine, lease);
@@ -352,7 +354,7 @@ static void lease_tell(struct srt_engine *engine, struct srt_lease *lease,
     srt_record_lease(&record, engine, lease->node, lease, event);
     if (failure != NULL)
         srt_record_failure(&record, failure);
-    srt_record_node(engine, lease->node, &record);
+    srt_record_node(engine, lease->node, lease, &record);
 }
 
 void srt_lease_dead(struct srt_engine *engine, struct srt_lease *lease)

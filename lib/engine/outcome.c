@@ -60,7 +60,7 @@ static void outcome_leak(struct srt_engine *engine, struct srt_node *node,
         return;
     srt_record_lease(&record, engine, node, NULL, "lease.leak_possible");
     srt_record_failure(&record, failure);
-    srt_record_node(engine, node, &record);
+    srt_record_node(engine, node, NULL, &record);
 }
 
 /* 1: the store still holds what is live. When it will change is learnt anew. */
@@ -312,7 +312,7 @@ void srt_node_lost(struct srt_engine *engine, struct srt_node *node, int expired
     record.outcome = "failure";
     if (!expired)
         record.reason = "the store says that it is gone";
-    srt_record_node(engine, node, &record);
+    srt_record_node(engine, node, lease, &record);
     node->current = NULL;
     lease->gone = 1;
     srt_life_set(lease->life, engine->now_ms, engine->now_ms, engine->wall_ms);
@@ -337,7 +337,7 @@ void srt_node_failed(struct srt_engine *engine, struct srt_node *node)
     if (!node->starved || !node->degraded_told) { /* else only its login failed again */
         srt_record_lease(&record, engine, node, node->current, event);
         srt_record_failure(&record, &node->failure);
-        srt_record_node(engine, node, &record);
+        srt_record_node(engine, node, node->current, &record);
     }
     SRT_EACH_SECRET_OF(node, secret, it, tmp)
     srt_secret_failed(engine, secret, node);
@@ -385,7 +385,7 @@ void srt_node_extended(struct srt_engine *engine, struct srt_node *node)
 
     srt_record_lease(&record, engine, node, node->current,
                      node->plan.login ? "auth.renew" : "lease.renew");
-    srt_record_node(engine, node, &record);
+    srt_record_node(engine, node, node->current, &record);
     if (node->plan.login) {
         outcome_calm_children(node);
         outcome_restamp_children(engine, node);

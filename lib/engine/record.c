@@ -50,9 +50,22 @@ void srt_record_failure(struct srt_record *record, const struct srt_failure *fai
         record->request_id = failure->error.request_id;
 }
 
+/* Which generation of the secret a lease is, or was. */
+static uint64_t record_generation(const struct srt_secret *secret,
+                                  const struct srt_node *node,
+                                  const struct srt_lease *lease)
+{
+    if (lease == NULL || lease == secret->published)
+        return srt_secret_is_on(secret, node) ? secret->generation : 0;
+    for (size_t i = 0; i < sizeof(secret->past) / sizeof(secret->past[0]); i++)
+        if (secret->past[i].lease == lease)
+            return secret->past[i].generation;
+    return lease->state == SRT_LEASE_CANDIDATE ? secret->generation + 1 : 0;
+}
+
 /* One record for each secret that the node serves, or one without a name. */
 void srt_record_node(struct srt_engine *engine, struct srt_node *node,
-                     struct srt_record *record)
+                     const struct srt_lease *lease, struct srt_record *record)
 {
     const struct srt_listener *listener = engine->listener;
     struct srt_list *it, *tmp;
@@ -61,7 +74,7 @@ void srt_record_node(struct srt_engine *engine, struct srt_node *node,
 
     SRT_EACH_SECRET_OF(node, secret, it, tmp)
     {
-        record->generation = srt_secret_is_on(secret, node) ? secret->generation : 0;
+        record->generation = record_generation(secret, node, lease);
         record->name = secret->spec->name;
         listener->record(listener->self, record, NULL);
         told = 1;

@@ -8,7 +8,8 @@
 #include <string.h>
 
 static struct {
-    size_t fail_at; /* 0: never */
+    size_t fail_at;  /* 0: never */
+    size_t fail_too; /* how many more after it */
     size_t calls;
     size_t live;
     size_t canaries; /* blocks that held "CANARY" when they were given back */
@@ -20,7 +21,8 @@ static void *fail_alloc_get(size_t len, void *data)
 
     (void)data;
     fail_alloc.calls++;
-    if (fail_alloc.calls == fail_alloc.fail_at)
+    if (fail_alloc.fail_at != 0 && fail_alloc.calls >= fail_alloc.fail_at &&
+        fail_alloc.calls <= fail_alloc.fail_at + fail_alloc.fail_too)
         return NULL;
     ptr = malloc(len);
     if (ptr != NULL) {

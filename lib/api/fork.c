@@ -203,8 +203,9 @@ static void fork_reset_secrets(struct secretrt_client *client)
 
 static void fork_leave_threads(struct secretrt_client *client)
 {
-    srt_engine_abandon(client->engine);
+    srt_engine_mute(client->engine);
     srt_loop_abandon(client->loop);
+    srt_engine_free(client->engine);
     client->engine = NULL;
     client->loop = NULL;
     if (client->dispatcher != NULL)

@@ -65,6 +65,18 @@ void srt_engine_free(struct srt_engine *engine)
 
 /* ---- a forked child's ---- */
 
+static int64_t engine_mute_clock(void *self)
+{
+    (void)self;
+    return 0;
+}
+
+static void engine_mute_random(void *self, void *out, size_t len)
+{
+    (void)self;
+    memset(out, 0, len);
+}
+
 static void engine_mute_abort(void *self, struct srt_transfer *transfer)
 {
     (void)self;
@@ -88,19 +100,19 @@ static int engine_mute_record(void *self, const struct srt_record *record,
     return 0;
 }
 
-void srt_engine_abandon(struct srt_engine *engine)
+void srt_engine_mute(struct srt_engine *engine)
 {
     static const struct srt_listener mute = {.notice = engine_mute_notice,
                                              .record = engine_mute_record};
-    struct srt_env env;
+    static const struct srt_env nowhere = {.boot_ms = engine_mute_clock,
+                                           .wall_ms = engine_mute_clock,
+                                           .random = engine_mute_random,
+                                           .abort = engine_mute_abort};
 
     if (engine == NULL)
         return;
-    env = *engine->env;
-    env.abort = engine_mute_abort;
-    engine->env = &env;
+    engine->env = &nowhere;
     engine->listener = &mute;
-    srt_engine_free(engine);
 }
 
 void srt_engine_look(struct srt_engine *engine)

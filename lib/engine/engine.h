@@ -64,8 +64,9 @@ int srt_engine_new(struct srt_engine **out, const struct srt_config *config,
 /* Gives nothing back at any store: see srt_engine_close. */
 void srt_engine_free(struct srt_engine *engine);
 
-/* In a forked child: frees it without a word to anybody. */
-void srt_engine_abandon(struct srt_engine *engine);
+/* In a forked child: from here on it speaks to nobody. Its loop is abandoned next,
+ * which lets go of its transfers; then it is freed. */
+void srt_engine_mute(struct srt_engine *engine);
 
 /* Does what is due and answers the next deadline on the boot clock. */
 int64_t srt_engine_step(struct srt_engine *engine);

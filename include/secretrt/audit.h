@@ -31,15 +31,28 @@ struct secretrt_audit_record {
     int32_t status;
 };
 #define SECRETRT_AUDIT_LINE_MAX 4096
-/** The record as one line of schema secretrt.audit/1, without newline. cap >=
- * SECRETRT_AUDIT_LINE_MAX always suffices, else ERR_INVALID. */
+/** Writes a record as one line of schema secretrt.audit/1, without newline.
+ *
+ *  @param buf     out: NUL-terminated JSON
+ *  @param cap     its bytes; SECRETRT_AUDIT_LINE_MAX always suffices
+ *  @param record  the one that the hook was called with, not a copy
+ *  @return 0; ERR_INVALID: cap is too small, or NULL; ERR_NOMEM
+ *  @threads in a hook. Does not block. @since 0.1.0 */
 SECRETRT_API SECRETRT_USE int
 secretrt_audit_json(char *buf, size_t cap, const struct secretrt_audit_record *record);
 
-/** Opt-in for the whole process: no core dumps, not dumpable (same-user ptrace and
- * /proc/PID/mem refused). */
+/** Hardens the whole process: no core dumps, and not dumpable, so that ptrace and
+ * /proc/PID/mem are refused to the same user. Debuggers and profilers are refused too.
+ *
+ *  @param err  NULL or filled
+ *  @return 0; ERR_UNSUPPORTED with os_errno
+ *  @threads any, at the start of main. Does not block. @since 0.1.0 */
 SECRETRT_API int secretrt_harden(struct secretrt_error *err);
-/** Zeroes a copy that you made; not optimised away. */
+/** Zeroes a copy that you made; not optimised away.
+ *
+ *  @param data  NULL only with len 0
+ *  @param len   bytes
+ *  @threads any. Does not block. @since 0.1.0 */
 SECRETRT_API void secretrt_wipe(void *data, size_t len);
 
 #ifdef __cplusplus

@@ -39,7 +39,12 @@ struct secretrt_call {
     }
 
 /** Ends a call that waits, or will wait, with this struct: ERR_CANCELLED. The shared
- * fetch goes on. Never blocks; no race with the start. */
+ * fetch goes on for others. A call that need not wait is not ended. There is no race
+ * with the start of the call: cancelling first is as good.
+ *
+ *  @param client  the client of the call; NULL: nothing
+ *  @param call    in and out: its `cancelled` is set, for ever; NULL: nothing
+ *  @threads any. Does not block. @since 0.1.0 */
 SECRETRT_API void secretrt_cancel(struct secretrt_client *client,
                                   struct secretrt_call *call);
 

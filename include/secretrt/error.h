@@ -60,8 +60,18 @@ struct secretrt_error {
                           policy lacks read" */
 };
 
-SECRETRT_API const char *secretrt_version(void); /**< of the library that was loaded */
-SECRETRT_API const char *secretrt_status_name(int status); /**< "denied"; "unknown" */
+/** The version of the library that was loaded; SECRETRT_VERSION is that of the headers.
+ *
+ *  @return "0.1.0", a constant
+ *  @threads any. Does not block. @since 0.1.0 */
+SECRETRT_API const char *secretrt_version(void);
+
+/** The name of a status code, as logs and audit show it.
+ *
+ *  @param status  0 or a negative enum secretrt_status
+ *  @return "ok", "denied" ...; "unknown" for another number; a constant
+ *  @threads any. Does not block. @since 0.1.0 */
+SECRETRT_API const char *secretrt_status_name(int status);
 
 #ifdef __cplusplus
 }

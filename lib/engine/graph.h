@@ -103,8 +103,9 @@ struct srt_lease {
     double chance;         /* of its present plan */
     int64_t child_lead_ms; /* a login: the longest of what was made with it */
     int64_t issued_ms;     /* before the request that made it was sent */
-    int64_t requested_ms;  /* the same of the latest that granted or renewed it */
-    int64_t granted_ms;    /* what that one granted; SRT_NEVER: no end */
+    int64_t first_ms; /* granted then, and asked for ever since: less would shrink it */
+    int64_t requested_ms; /* the same of the latest that granted or renewed it */
+    int64_t granted_ms;   /* what that one granted; SRT_NEVER: no end */
     int64_t not_after_ms;
     int64_t max_end_ms; /* SRT_NEVER until a grant fell short */
     int64_t renew_at_ms;
@@ -161,13 +162,13 @@ enum srt_node_state {
         SRT_NODE_STATE_COUNT
 };
 
+/* The formatter never settles on this one. */
+/* clang-format off */
 #define SRT_NODE_EVENTS(X)                                                             \
-    X(WANT)                                                                            \
-    X(RENEW_DUE)                                                                       \
-    X(ROTATE_DUE)                                                                      \
-    X(REFRESH_DUE)                                                                     \
-    X(RETRY_DUE) X(LATE) X(END) X(GRANTED) X(SAME) X(RENEWED) X(TRUNCATED) X(ALIVE)    \
-        X(GONE) X(FIXED) X(TRANSIENT) X(FINAL) X(SUSPECTED) X(REPLACE) X(CLOSE)
+    X(WANT) X(RENEW_DUE) X(ROTATE_DUE) X(REFRESH_DUE) X(RETRY_DUE) X(LATE) X(END)      \
+    X(GRANTED) X(SAME) X(RENEWED) X(TRUNCATED) X(ALIVE) X(GONE) X(FIXED) X(TRANSIENT)  \
+    X(FINAL) X(SUSPECTED) X(REPLACE) X(CLOSE)
+/* clang-format on */
 
 enum srt_node_event {
 #define X(name) SRT_EVENT_##name,

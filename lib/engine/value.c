@@ -185,7 +185,8 @@ void srt_cell_forget(struct srt_cell *cell)
     if (old == NULL)
         return;
     atomic_store_explicit(&old->current, 0, memory_order_relaxed);
-    srt_epoch_retire(&old->retired, value_release); /* who forked may have borrowed it */
+    srt_epoch_retire(&old->retired,
+                     value_release); /* who forked may have borrowed it */
 }
 
 void srt_cell_wipe(struct srt_cell *cell)

@@ -83,10 +83,10 @@ void srt_cell_forget(struct srt_cell *cell);
 /* The hot path. A pinned value that is live and counted, or NULL (not pinned): then the
  * slow path decides. */
 const struct secretrt_value *srt_cell_borrow(struct srt_cell *cell, uint64_t count);
-/* The slow path's end: pins the cell if `expected` is still what it holds, uncounted (its
- * read was counted); NULL: it has changed meanwhile. */
-const struct secretrt_value *srt_cell_borrow_slow(struct srt_cell *cell,
-                                                  const struct secretrt_value *expected);
+/* The slow path's end: pins the cell if `expected` is still what it holds, uncounted
+ * (its read was counted); NULL: it has changed meanwhile. */
+const struct secretrt_value *
+srt_cell_borrow_slow(struct srt_cell *cell, const struct secretrt_value *expected);
 void srt_cell_return(void);
 
 #endif

@@ -56,12 +56,8 @@ static inline struct world *world_with(const char *format, const char *first,
     const char *last = strstr(rest, "%s");
 
     assert_true(strlen(format) + strlen(first) + strlen(second) < sizeof(config));
-    config[0] = '\0';
-    strncat(config, format, (size_t)(cut - format));
-    strcat(config, first);
-    strncat(config, rest, (size_t)(last - rest));
-    strcat(config, second);
-    strcat(config, last + 2);
+    snprintf(config, sizeof(config), "%.*s%s%.*s%s%s", (int)(cut - format), format,
+             first, (int)(last - rest), rest, second, last + 2);
     return world_new(config);
 }
 

@@ -137,7 +137,7 @@ static void readers_see_whole_bundles(void **state)
     for (size_t i = 0; i < READERS; i++)
         thread[i] = api_thread(read_all_the_time, &crowd);
     events = api_thread(take_events_all_the_time, &crowd);
-    for (int n = 1; n <= ROTATIONS; n++)
+    for (int n = 1; n <= ROTATIONS || atomic_load(&crowd.reads) == 0; n++)
         rotate(&crowd, n);
     crowd_end(&crowd, thread, READERS);
     assert_true(atomic_load(&crowd.reads) > 0);

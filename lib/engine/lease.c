@@ -130,6 +130,7 @@ int srt_lease_new(struct srt_lease **out, struct srt_engine *engine,
     lease->drain_by_ms = SRT_NEVER;
     lease_granted(engine, lease, task);
     lease->issued_ms = task->started_ms;
+    lease->first_ms = lease->granted_ms;
     lease_take_owners(lease, task);
     login_end = lease_login_end(lease);
     if (srt_lease_end(lease, NULL) != SRT_NEVER)

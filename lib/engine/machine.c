@@ -130,7 +130,7 @@ static void machine_operate(struct srt_engine *engine, struct srt_node *node,
     machine_drop_task(engine, node);
     rc = srt_task_new(&node->task, engine, node, lease, op);
     if (rc == 0) {
-        node->task->asked_ms = lease->terms.life_ms;
+        node->task->asked_ms = lease->first_ms == SRT_NEVER ? 0 : lease->first_ms;
         srt_task_queue(engine, node->task, srt_lease_end(lease, NULL));
         return;
     }
@@ -198,8 +198,11 @@ static int64_t machine_left_ms(const struct srt_engine *engine,
 /* What the store asked for, but never so long that the value ends meanwhile. */
 static int64_t machine_told_ms(const struct srt_node *node, int64_t left_ms)
 {
+    enum srt_class failure = node->failure.failure_class;
     int64_t told = node->failure.retry_after_ms;
 
+    if (failure != SRT_CLASS_THROTTLE && failure != SRT_CLASS_UNAVAILABLE)
+        return -1;
     if (told > MACHINE_TOLD_CAP_MS)
         told = MACHINE_TOLD_CAP_MS;
     return left_ms >= 0 && told > left_ms / 2 ? left_ms / 2 : told;

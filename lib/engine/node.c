@@ -373,7 +373,8 @@ void srt_node_acquire(struct srt_engine *engine, struct srt_node *node)
 {
     int rc;
 
-    if (!node->acquiring || node->task != NULL || node->candidate != NULL)
+    if (!node->acquiring || node->task != NULL || node->candidate != NULL ||
+        node->asked_login != 0) /* what comes next is its login's answer */
         return;
     for (size_t i = 0; i < node->plan.needs; i++) {
         rc = node_needs(engine, node, i);

@@ -51,8 +51,12 @@ class Probe:
         self._in = self._process.stdin
         self._out = self._process.stdout.fileno()
         self._data = b""
-        if postgres is not None:
-            self("db", postgres.host, postgres.port, DATABASE)
+        try:
+            if postgres is not None:
+                self("db", postgres.host, postgres.port, DATABASE)
+        except Ended:
+            self.end()
+            raise
 
     @property
     def pid(self) -> int:

@@ -7,6 +7,7 @@ by a role name of its own. Tests that hurt their server (seal, kill) take `own_r
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Callable, Iterator, NoReturn
@@ -29,6 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Asked to end: end as by Ctrl-C, so that servers and directories go too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     config.addinivalue_line("markers", "long: only with --long")
     config.addinivalue_line("markers", "slow: left out by --quick: more than about 20 s")
 

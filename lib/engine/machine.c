@@ -283,15 +283,17 @@ static void machine_lost(struct srt_engine *engine, struct srt_node *node)
     machine_go_on(engine, node);
 }
 
+/* Nothing serves from here on: the pace of tries begins anew. */
 static void machine_expire(struct srt_engine *engine, struct srt_node *node)
 {
+    node->attempts = 0;
     srt_node_lost(engine, node, 1);
 }
 
 static void machine_expire_begin(struct srt_engine *engine, struct srt_node *node)
 {
     machine_drop_task(engine, node);
-    srt_node_lost(engine, node, 1);
+    machine_expire(engine, node);
     machine_go_on(engine, node);
 }
 

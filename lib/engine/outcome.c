@@ -8,8 +8,7 @@
 #define OUTCOME_SPREAD_MS 2000
 #define OUTCOME_KEPT_LIFE_MS                                                           \
     8000 /* what is read anew is paced as if it lived so long */
-#define OUTCOME_KEPT_FRESH_MS                                                          \
-    1000 /* read so lately: it is asked again a little later */
+#define OUTCOME_KEPT_FRESH_MS 2000 /* read so lately: it is what the store holds */
 
 enum srt_node_event srt_class_event(enum srt_class failure_class)
 {
@@ -428,7 +427,7 @@ static void outcome_rejected_again(struct srt_engine *engine, struct srt_node *n
 
 void srt_node_reject(struct srt_engine *engine, struct srt_node *node)
 {
-    struct srt_lease *lease = node->current;
+    const struct srt_lease *lease = node->current;
 
     if (lease == NULL)
         return;
@@ -439,13 +438,11 @@ void srt_node_reject(struct srt_engine *engine, struct srt_node *node)
     node->rejected = 1;
     if (lease->grant.revocable && node->provider->check != NULL)
         srt_machine_feed(engine, node, SRT_EVENT_SUSPECTED);
-    else if (lease->granted_ms == SRT_NEVER && node->state == SRT_NODE_FRESH &&
-             engine->now_ms - lease->requested_ms < OUTCOME_KEPT_FRESH_MS) {
-        lease->refresh_at_ms = lease->requested_ms + OUTCOME_KEPT_FRESH_MS;
-        srt_node_schedule(engine, node);
-    } else {
+    else if (lease->granted_ms == SRT_NEVER &&
+             engine->now_ms - lease->requested_ms < OUTCOME_KEPT_FRESH_MS)
+        outcome_settle(engine, node, SRT_SETTLED_UNCHANGED);
+    else
         srt_machine_feed(engine, node, SRT_EVENT_REPLACE);
-    }
 }
 
 /* Those whose operation was refused with 401 or 403 learn what it meant. */

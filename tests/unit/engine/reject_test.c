@@ -253,13 +253,12 @@ static void a_storm_over_a_kept_value_is_bounded_and_answered(void **state)
     net_always(w, KV, 200, KEPT("one"));
     s = open_secret(w, "vault://kv/data/one#key");
     clock_advance_ms(w, 10 * 1000);
-    for (int i = 0; i < 600; i++) { /* within two seconds each is answered */
+    for (int i = 0; i < 600; i++) {
         reject(w, s, 1);
-        clock_advance_ms(w, i % 20 == 19 ? 2100 : 5);
-        if (i % 20 == 19)
-            assert_true(s->settles > 0 && s->settled == SRT_SETTLED_UNCHANGED);
+        clock_advance_ms(w, 100);
+        assert_int_equal(s->settles, 1);
     }
-    assert_in_range(net_count(w, KV), 10, 64);
+    assert_in_range(net_count(w, KV), 10, 40);
 }
 
 static void a_refused_variable_is_read_again(void **state)

@@ -52,7 +52,8 @@ def test_a_revoked_login_is_replaced_within_two_seconds(rig: Rig, start_probe: P
     old = opened(rig, probe, role)
     mark = rig.bao.mark()
     revoke_login(rig, role)
-    assert probe.ok("login")["login"] == "auth", "the lease died with its login"
+    wait_until(lambda: probe.ok("login")["login"] == "auth", "the lease died with its login",
+               10, 0.1)
 
     answer = probe.ok("reject", 401)
     assert answer["ms"] <= 2000

@@ -420,11 +420,14 @@ static void closing_a_secret_sends_away_who_waits(void **state)
 {
     struct vault *v = vault_new(60);
     struct secretrt_client *client = api_open(v->config);
+    struct secretrt_secret_options options = SECRETRT_SECRET_OPTIONS_INIT;
     struct waiter waiter = {.client = client};
 
     (void)state;
     vault_hold(v);
-    waiter.secret = api_secret(client, "db");
+    options.flags = SECRETRT_SECRET_LAZY; /* what the store sees is the reader's asking */
+    assert_int_equal(
+        secretrt_secret_open_with(&waiter.secret, client, "db", &options, NULL), 0);
     waiter.thread = api_thread(wait_for_a_value, &waiter);
     vault_await(v, VAULT_READ, 1);
     secretrt_secret_close(waiter.secret);

@@ -425,7 +425,8 @@ static void closing_a_secret_sends_away_who_waits(void **state)
 
     (void)state;
     vault_hold(v);
-    options.flags = SECRETRT_SECRET_LAZY; /* what the store sees is the reader's asking */
+    options.flags =
+        SECRETRT_SECRET_LAZY; /* what the store sees is the reader's asking */
     assert_int_equal(
         secretrt_secret_open_with(&waiter.secret, client, "db", &options, NULL), 0);
     waiter.thread = api_thread(wait_for_a_value, &waiter);

@@ -131,7 +131,10 @@ static void machine_operate(struct srt_engine *engine, struct srt_node *node,
     rc = srt_task_new(&node->task, engine, node, lease, op);
     if (rc == 0) {
         node->task->asked_ms = lease->first_ms == SRT_NEVER ? 0 : lease->first_ms;
-        srt_task_queue(engine, node->task, srt_lease_end(lease, NULL));
+        srt_task_queue(engine, node->task,
+                       op == SRT_OP_CHECK && node->plan.login /* others wait for it */
+                           ? engine->now_ms
+                           : srt_lease_end(lease, NULL));
         return;
     }
     srt_node_blame(

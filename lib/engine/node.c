@@ -202,14 +202,16 @@ static int node_waits_to_retry(const struct srt_node *node)
 
 /* A replacement that was only asked for keeps failing: until the present one must be
  * replaced, it is renewed as ever. SRT_NEVER: there is nothing to renew. */
-static int64_t node_renew_meanwhile_ms(const struct srt_node *node, int64_t end)
+static int64_t node_renew_meanwhile_ms(const struct srt_engine *engine,
+                                       const struct srt_node *node, int64_t end)
 {
     const struct srt_lease *lease = node->current;
 
     if (node->state != SRT_NODE_ROTATING || !node_waits_to_retry(node) ||
         lease == NULL || node->rejected || lease->rotate_at_ms != SRT_NEVER ||
         lease->renew_at_ms == SRT_NEVER ||
-        lease->renew_at_ms >= end - lease->terms.budget_ms)
+        lease->renew_at_ms >= end - lease->terms.budget_ms ||
+        engine->now_ms >= end - lease->terms.budget_ms)
         return SRT_NEVER;
     return lease->renew_at_ms;
 }
@@ -235,7 +237,7 @@ void srt_node_schedule(struct srt_engine *engine, struct srt_node *node)
         at = node_min(at, node_min(lease->renew_at_ms, lease->rotate_at_ms));
         at = node_min(at, node_min(lease->refresh_at_ms, lease->check_at_ms));
     }
-    at = node_min(at, node_renew_meanwhile_ms(node, end));
+    at = node_min(at, node_renew_meanwhile_ms(engine, node, end));
     if (node->state == SRT_NODE_CLOSED)
         at = SRT_NEVER;
     srt_due_set(engine, &node->due, at);
@@ -287,7 +289,7 @@ static void node_fire(struct srt_engine *engine, struct srt_due *due)
         else if (node->state == SRT_NODE_DEGRADED && end != SRT_NEVER &&
                  engine->now_ms >= end - node->current->terms.budget_ms)
             srt_machine_feed(engine, node, SRT_EVENT_LATE);
-        else if (engine->now_ms >= node_renew_meanwhile_ms(node, end))
+        else if (engine->now_ms >= node_renew_meanwhile_ms(engine, node, end))
             srt_machine_feed(engine, node, SRT_EVENT_RENEW_DUE);
         else if (node_waits_to_retry(node) && engine->now_ms >= node->retry_at_ms)
             srt_machine_feed(engine, node, SRT_EVENT_RETRY_DUE);
@@ -373,7 +375,10 @@ void srt_node_acquire(struct srt_engine *engine, struct srt_node *node)
 {
     int rc;
 
-    if (!node->acquiring || node->task != NULL || node->candidate != NULL ||
+    if (!node->acquiring)
+        return;
+    node->retry_at_ms = SRT_NEVER; /* unless the budget says when */
+    if (node->task != NULL || node->candidate != NULL ||
         node->asked_login != 0) /* what comes next is its login's answer */
         return;
     for (size_t i = 0; i < node->plan.needs; i++) {
@@ -391,7 +396,6 @@ void srt_node_acquire(struct srt_engine *engine, struct srt_node *node)
         return;
     }
     node->starved = 0;
-    node->retry_at_ms = SRT_NEVER;
     rc = srt_task_new(&node->task, engine, node, NULL, SRT_OP_FETCH);
     if (rc != 0) {
         srt_node_blame(node, SRT_CLASS_NOMEM, "out of memory");

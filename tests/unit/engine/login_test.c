@@ -273,6 +273,30 @@ static void one_dead_token_is_one_login_for_all(void **state)
     net_expect_done(w);
 }
 
+/* One waits for its turn to fetch again, and loses the login before it has come. */
+static void a_pause_may_end_while_the_login_is_made_anew(void **state)
+{
+    struct world *w = *state;
+    struct world_secret *s;
+
+    for (int i = 0; i < 4; i++)
+        net_reply(w, CREDS, 500, ERRORS("failed to connect"));
+    s = open_secret(w, APP);
+    clock_advance_ms(w, 7 * 1000); /* three have failed: the next one is at 10 s */
+    assert_int_equal(net_count(w, CREDS), 3);
+    net_reply(w, CREDS_B, 403, ERRORS("permission denied"));
+    net_reply(w, LOOKUP_SELF, 403, ERRORS("permission denied"));
+    net_reply(w, LOGIN_PATH, 200, LOGIN("CANARY-t2", 3600))->delay_ms = 6000;
+    net_reply(w, CREDS_B, 200, LEASE("m1", 3600, "uno"));
+    open_secret(w, BPP);
+    clock_advance_ms(w, 5999); /* the pause is over, the login is not there yet */
+    assert_int_equal(net_count(w, CREDS), 3);
+    clock_advance_ms(w, 2000);
+    assert_int_equal(net_count(w, CREDS), 4);
+    assert_int_equal(s->settled, SRT_SETTLED_TRYING);
+    net_expect_done(w);
+}
+
 /* ---- logins that are refused ---- */
 
 static void a_refused_login_is_not_hammered(void **state)
@@ -432,6 +456,7 @@ int main(void)
         SHORT(a_denial_is_not_taken_for_a_dead_token),
         LIVES(a_hundred_denials_ask_about_the_login_once),
         LIVES(one_dead_token_is_one_login_for_all),
+        LIVES(a_pause_may_end_while_the_login_is_made_anew),
         LIVES(a_refused_login_is_not_hammered),
         LIVES(a_login_that_works_again_serves_at_once),
         OWNS(the_identity_is_read_anew_for_each_login),
